@@ -1,0 +1,1 @@
+"""The models: their list, and what the dataset of each version is."""

@@ -1,0 +1,56 @@
+"""Nodes of the ML registry."""
+
+from typing import Any
+
+from nbx_medallion.datasets.delta_log import Commit
+from nbx_medallion.ml_models.definition import (
+    canonical_json,
+    dataset_name,
+    read_definition,
+    split_namespace,
+)
+
+
+def collect_versions(**commits: list[Commit]) -> list[dict[str, Any]]:
+    """Give the registry's rows: one a commit that carries a definition.
+
+    Commits without one (the table's creation, maintenance, another writer's) are no versions of
+    the dataset and give no row.
+
+    Args:
+        **commits: Commits of each dataset, oldest first, by its namespace ``<model>_v<version>``.
+
+    Returns:
+        Rows with the registry's columns in order, keyed by `table_name` and `delta_version`.
+    """
+    return [
+        _row(namespace, commit)
+        for namespace, of_table in commits.items()
+        for commit in of_table
+        if "definition" in commit.metadata
+    ]
+
+
+def _row(namespace: str, commit: Commit) -> dict[str, Any]:
+    model_name, version = split_namespace(namespace)
+    metadata = commit.metadata
+    definition = read_definition(metadata["definition"])
+    source_table = definition["source_table"]
+    return {
+        "model_name": model_name,
+        "version": version,
+        "registered_at": commit.timestamp,
+        "table_name": f"gold_ml.{namespace}",
+        "definition": canonical_json(definition),
+        "definition_hash": metadata["definition_hash"],
+        "feature_columns": definition["feature_columns"],
+        "target_column": definition["target_column"],
+        "source_table": source_table,
+        "source_delta_version": metadata["sources"].get(dataset_name(source_table)),
+        "delta_version": commit.version,
+        "row_count": commit.row_count,
+        "content_hash": metadata["content_hash"],
+        "environment": metadata["environment"],
+        "run_id": metadata["run_id"],
+        "git_sha": metadata.get("git_sha"),
+    }
