@@ -1,0 +1,85 @@
+"""The engine of this process: started when a dataset first needs it, once, and always stopped.
+
+Which one: on Databricks, and wherever a session is already active, that session; otherwise the
+one that the environment's ``spark.yml`` declares.
+"""
+
+import atexit
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from nbx_medallion.config import current_config, on_databricks
+from nbx_medallion.engines.protocol import Engine
+from nbx_medallion.errors import UserError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_lock = threading.RLock()
+_running: tuple[Engine, "SparkSession"] | None = None
+
+
+def active_session() -> "SparkSession":
+    """The session that tables are read and written with; the engine starts if none runs.
+
+    Raises:
+        UserError: The engine cannot start, or ``spark.yml`` declares none that is known.
+    """
+    global _running  # noqa: PLW0603
+    with _lock:
+        if _running is None:
+            engine = _choose()
+            try:
+                _running = (engine, engine.start())
+            except BaseException:
+                engine.stop()
+                raise
+            atexit.register(stop_session)
+        return _running[1]
+
+
+def session_is_running() -> bool:
+    """Whether an engine has been started and not yet stopped."""
+    return _running is not None
+
+
+def stop_session() -> None:
+    """Stop the engine, where one runs. Safe to call at any time, any number of times."""
+    global _running  # noqa: PLW0603
+    with _lock:
+        stopping, _running = _running, None
+        if stopping:
+            atexit.unregister(stop_session)
+            stopping[0].stop()
+
+
+def _choose() -> Engine:
+    """The engine for this process. Each module is imported only where its engine is chosen."""
+    if on_databricks() or _ambient():
+        from nbx_medallion.engines.ambient import AmbientEngine
+
+        return AmbientEngine()
+    declared = current_config()["spark"]
+    name = declared.get("engine")
+    if name == "sail":
+        from nbx_medallion.engines.sail import SailEngine
+
+        return SailEngine(declared["sail"])
+    if name == "spark":
+        from nbx_medallion.engines.spark import SparkEngine
+
+        return SparkEngine(declared["spark"])
+    raise UserError(
+        f"spark.yml: engine: expected one of: sail, spark; found {name!r}. The environment"
+        f" {current_config().environment!r} sets it in its globals.yml."
+    )
+
+
+def _ambient() -> bool:
+    """Whether a session is active already: a notebook's own, or a test's."""
+    if "pyspark.sql" not in sys.modules:
+        return False
+    from nbx_medallion.engines.ambient import find_ambient
+
+    return find_ambient() is not None

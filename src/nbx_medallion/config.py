@@ -1,0 +1,207 @@
+"""The project's configuration: Kedro's OmegaConf loader, plus what it does not read.
+
+Contracts and the model list are read here, as text, because OmegaConf merges contract files into
+one mapping and reports a JSON error at line 0.
+"""
+
+import os
+import re
+import subprocess
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
+from kedro.utils import find_kedro_project
+from kedro.io.core import generate_timestamp
+
+from nbx_medallion.contracts.loader import parse_contract
+from nbx_medallion.contracts.model import Contract
+from nbx_medallion.errors import UserError
+from nbx_medallion.ml_models.config import parse_models
+from nbx_medallion.ml_models.definition import ModelDefinition, derive_contract
+
+MODELS_VARIABLE = "PIPELINE_CONFIG_PATH"
+_MODELS_FILE = "ml_models.json"
+_RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z(-[A-Za-z0-9_-]{1,64})?")
+
+
+def on_databricks() -> bool:
+    """Whether this process runs on a Databricks runtime, which brings its own session."""
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ
+
+
+class MedallionConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
+    """Kedro's loader with the project's resolvers, contracts and model list.
+
+    Resolvers: ``${environment:}`` (``local`` for a plain run), ``${env_path:VARIABLE,default}`` (a
+    path from an environment variable, relative to the working directory; the default is left to
+    Kedro, which resolves it against the project), ``${run_id:}``, ``${on_databricks:}``.
+
+    Kedro gives ``register_pipelines`` neither the environment nor the configuration source, so
+    the last instance is kept: see `current_config`.
+    """
+
+    current: ClassVar["MedallionConfigLoader | None"] = None
+
+    def __init__(self, conf_source: str, env: str | None = None, **kwargs: Any) -> None:
+        self._contracts: dict[str, Contract] = {}
+        resolvers = {
+            "environment": lambda: self.environment,
+            "env_path": _env_path,
+            "on_databricks": on_databricks,
+            "run_id": lambda: self.run_id,
+        }
+        super().__init__(conf_source, env, custom_resolvers=resolvers, **kwargs)
+        MedallionConfigLoader.current = self
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment of this run."""
+        return str(self.env or self.default_run_env)
+
+    @cached_property
+    def run_id(self) -> str:
+        """Id of this run, sortable by time: ``2026-01-31T23.59.59.999Z``, or that and a suffix.
+
+        Raises:
+            UserError: The parameter ``run_id`` has another form.
+        """
+        given = (self.runtime_params or {}).get("run_id")
+        if given is None:
+            return str(generate_timestamp())
+        if not _RUN_ID.fullmatch(str(given)):
+            raise UserError(
+                f"run_id: expected YYYY-MM-DDTHH.MM.SS.mmmZ, with a suffix such as -42 where"
+                f" needed, found {given!r}. Leave it out to have one made."
+            )
+        return str(given)
+
+    @cached_property
+    def git_sha(self) -> str | None:
+        """The commit that is checked out, None outside git. The parameter ``git_sha`` wins."""
+        given = (self.runtime_params or {}).get("git_sha")
+        if given:
+            return str(given)
+        folder = Path(self.conf_source).parent
+        try:
+            found = subprocess.run(  # noqa: S603
+                ["git", "-C", str(folder), "rev-parse", "HEAD"],  # noqa: S607
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return found.stdout.strip()
+
+    def contract(self, table: str) -> Contract:
+        """The contract of a table, from its file or, for an ML dataset, from its definition.
+
+        Args:
+            table: ``<schema>.<table>``.
+
+        Raises:
+            UserError: There is no contract for the table, or it is not valid.
+        """
+        if table not in self._contracts:
+            self._contracts[table] = self._load_contract(table)
+        return self._contracts[table]
+
+    @cached_property
+    def models(self) -> tuple[ModelDefinition, ...]:
+        """The definitions of the model list, one a (model, version), in its order.
+
+        Raises:
+            UserError: The file is missing or not valid; the message lists every error.
+        """
+        file, text = self._read_models()
+        tables = [f"gold_core.{name}" for name in self._contract_names("gold_core")]
+        return parse_models(text, file, {table: self.contract(table) for table in tables})
+
+    def contract_tables(self) -> list[str]:
+        """Names of the tables that have a contract file, as ``<schema>.<table>``, sorted."""
+        folder = f"{self._base}/contracts"
+        schemas = sorted(Path(path).name for path in self._fs.ls(folder, detail=False))
+        return [f"{schema}.{name}" for schema in schemas for name in self._contract_names(schema)]
+
+    @property
+    def _base(self) -> str:
+        return Path(self._get_conf_env_path(self.base_env)).as_posix()
+
+    def _contract_names(self, schema: str) -> list[str]:
+        files = self._fs.glob(f"{self._base}/contracts/{schema}/*.odcs.yaml")
+        return sorted(Path(file).name.removesuffix(".odcs.yaml") for file in files)
+
+    def _load_contract(self, table: str) -> Contract:
+        schema, _, name = table.partition(".")
+        if schema == "gold_ml":
+            for definition in self.models:
+                if definition.namespace == name:
+                    return derive_contract(definition, self.contract(definition.source_table))
+            raise UserError(
+                f"{table}: no model of this name and version is in {self._read_models()[0]}."
+                f" Expected one of: {', '.join(d.namespace for d in self.models)}."
+            )
+        relative = f"contracts/{schema}/{name}.odcs.yaml"
+        file = f"{self._base}/{relative}"
+        if not self._fs.exists(file):
+            raise UserError(
+                f"{table}: there is no contract {file}. Write one: every table of the pipeline"
+                " has its columns, types and rules there."
+            )
+        return parse_contract(self._read(file), f"conf/{self.base_env}/{relative}")
+
+    def _read_models(self) -> tuple[str, str]:
+        given = os.environ.get(MODELS_VARIABLE)
+        if not given:
+            file = f"{self._base}/{_MODELS_FILE}"
+            if not self._fs.exists(file):
+                raise UserError(
+                    f"{file}: the model list is missing. Restore it, or name another file in"
+                    f" {MODELS_VARIABLE}."
+                )
+            return f"conf/{self.base_env}/{_MODELS_FILE}", self._read(file)
+        path = Path(given).expanduser()
+        try:
+            return given, path.read_bytes().decode("utf-8-sig")
+        except FileNotFoundError:
+            found = "nothing there"
+        except UnicodeDecodeError as error:
+            found = f"bytes that are not UTF-8 (at byte {error.start})"
+        except OSError as error:
+            found = (error.strerror or str(error)).lower()
+        raise UserError(
+            f"{MODELS_VARIABLE}={given}: expected a JSON file with the model list, found {found}"
+            f" ({path.absolute()}). Correct the variable, or unset it to use the project's own."
+        )
+
+    def _read(self, file: str) -> str:
+        with self._fs.open(file, "rb") as stream:
+            return str(stream.read().decode("utf-8-sig"))
+
+
+def current_config() -> MedallionConfigLoader:
+    """The configuration of this process: the last loader built, or one for the working directory.
+
+    Kedro builds a loader before it loads pipelines, but for ``kedro registry``.
+    """
+    if MedallionConfigLoader.current is None:
+        project = find_kedro_project(Path.cwd()) or Path.cwd()
+        return MedallionConfigLoader(
+            conf_source=str(project / settings.CONF_SOURCE),
+            env=os.environ.get("KEDRO_ENV"),
+            **settings.CONFIG_LOADER_ARGS,
+        )
+    return MedallionConfigLoader.current
+
+
+def contract(table: str) -> Contract:
+    """The contract of ``<schema>.<table>`` in the current configuration."""
+    return current_config().contract(table)
+
+
+def _env_path(variable: str, default: str) -> str:
+    given = os.environ.get(variable)
+    return Path(given).expanduser().absolute().as_posix() if given else default

@@ -1,0 +1,32 @@
+"""A Delta table seen as the commits that this project made to it."""
+
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+from nbx_medallion.datasets.delta_log import Commit
+from nbx_medallion.datasets.delta_table import DeltaTableDataset
+
+
+class DeltaCommitsDataset(AbstractDataset):  # type: ignore[misc]
+    """Reads what `DeltaTableDataset` wrote, as commits. Takes the same arguments."""
+
+    _SINGLE_PROCESS = True
+
+    def __init__(self, **table: Any) -> None:
+        self.table = DeltaTableDataset(**table)
+        self.metadata = self.table.metadata
+
+    def load(self) -> list[Commit]:
+        """The commits of this project, oldest first; none where there is no table yet."""
+        return self.table.commits()
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: commits are made by writing the table."""
+        raise DatasetError("Commits are made by writing the table; this dataset only reads them.")
+
+    def _exists(self) -> bool:
+        return bool(self.table.exists())
+
+    def _describe(self) -> dict[str, Any]:
+        return dict(self.table._describe())

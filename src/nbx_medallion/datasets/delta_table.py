@@ -1,0 +1,358 @@
+"""The Delta table dataset: contract, commit metadata and write modes for every table."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kedro.io import AbstractDataset
+
+from nbx_medallion.config import contract as contract_of
+from nbx_medallion.contracts.model import Contract
+from nbx_medallion.datasets.delta_log import (
+    Commit,
+    NamedTable,
+    PathTable,
+    Table,
+    TableColumn,
+    TableSpec,
+)
+from nbx_medallion.datasets.previews import TablePreview, preview_rows
+from nbx_medallion.engines import active_session
+from nbx_medallion.errors import UserError
+from nbx_medallion.ml_models.definition import ModelDefinition
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Mode = Literal["replace", "replace_changed", "append", "append_new"]
+_PREVIEW_ROWS = 20
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+
+
+@dataclass(frozen=True)
+class Write:
+    """What a save did to its table.
+
+    Attributes:
+        before: Version before, None where the table was made.
+        after: Version after; equal to `before` where the table was left alone.
+        rows: Rows that were written; rows of the table where it was left alone.
+    """
+
+    before: int | None
+    after: int
+    rows: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether there was a commit."""
+        return self.before != self.after
+
+
+class DeltaTableDataset(AbstractDataset):  # type: ignore[misc]
+    """A Delta table with a contract, in a directory or in a catalog.
+
+    A load is pinned to the version that is current then, so a lazy frame means one state of the
+    table however late it is computed. A save compares the frame with the table before it writes:
+    some engines cast what does not fit to NULL. A new table appears with its rows or not at all.
+
+    Args:
+        contract: Name of the table, ``<schema>.<table>``, whose contract is in the configuration;
+            or the contract itself.
+        path: Directory of the table.
+        table: ``<catalog>.<schema>.<table>``.
+        by_name: Whether `table` says where the table is, not `path`.
+        mode: ``replace`` the rows as a whole; ``replace_changed``, the same unless content and
+            definition equal those of the last commit; ``append``; ``append_new``, only rows whose
+            primary key the table does not have.
+        properties: Delta table properties of a new table.
+        metadata: Free metadata, read by Kedro-Viz.
+
+    Example:
+        ```yaml
+        "silver_{table}":
+          type: nbx_medallion.datasets.DeltaTableDataset
+          contract: silver.{table}
+          path: data/lakehouse/local/silver/{table}
+        ```
+    """
+
+    _SINGLE_PROCESS = True
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        contract: str | Contract,
+        path: str | None = None,
+        table: str | None = None,
+        by_name: bool = False,
+        mode: Mode = "replace",
+        properties: Mapping[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._contract = contract
+        self._mode = mode
+        self._properties = dict(properties or {})
+        self.metadata = metadata
+        name = contract if isinstance(contract, str) else contract.table
+        for checked in (name, table if by_name else name):
+            if not _NAME.fullmatch(str(checked)):
+                raise UserError(
+                    f"{checked}: expected a table name of lower-case letters, digits and"
+                    " underscores, starting with a letter."
+                )
+        self.table: Table = NamedTable(str(table)) if by_name else PathTable(str(path))
+        self.table_name = name
+        self.provenance: dict[str, Any] = {}
+        self.loaded_version: int | None = None
+        self.last_write: Write | None = None
+
+    @property
+    def contract(self) -> Contract:
+        """The table's contract.
+
+        Raises:
+            UserError: There is none, or it is not valid.
+        """
+        named = self._contract
+        return contract_of(named) if isinstance(named, str) else named
+
+    def check(self) -> None:
+        """Find what would make a save fail, without an engine and without a change.
+
+        Raises:
+            UserError: The contract is missing or not valid, it has moved on from the table in a
+                way that cannot be applied, or the directory cannot be written.
+        """
+        contract = self.contract
+        if isinstance(self.table, PathTable):
+            _check_writable(Path(self.table.location).parent)
+            if self.table.exists():
+                self._refuse_changes(contract, self.table.columns())
+
+    def load(self) -> "DataFrame":
+        """The rows of the current version, lazily.
+
+        Raises:
+            UserError: There is no such table.
+        """
+        if not self.table.exists():
+            raise UserError(
+                f"{self.table_name}: there is no such table at {self.table.location}. It is"
+                " written by an earlier layer: run that first, for example with `kedro run`."
+            )
+        self.loaded_version = self.table.version()
+        return self.table.read(active_session(), self.loaded_version)
+
+    def save(self, data: "DataFrame | Sequence[Mapping[str, Any]]") -> None:
+        """Write rows as the mode says, in one commit.
+
+        Args:
+            data: A frame with the contract's columns, or rows as mappings of them.
+
+        Raises:
+            UserError: The frame does not match the table, or the contract has moved on from the
+                table in a way that cannot be applied.
+        """
+        contract = self.contract
+        exists = self.table.exists()
+        before = self.table.version() if exists else None
+        found = self.table.columns() if exists else []
+        target = self._target(contract, found)
+        frame = self._as_frame(data, target)
+        if contract.open:
+            target += _further_columns(frame, target)
+            if not exists:
+                target.sort(key=lambda column: frame.columns.index(column.name))
+        _check_frame(self.table_name, frame, target, contract.open)
+        provenance = dict(self.provenance)
+        if isinstance(contract.definition, ModelDefinition):
+            provenance["definition"] = contract.definition.to_json()
+            provenance["definition_hash"] = contract.definition.hash
+        if self._mode == "replace_changed":
+            provenance["content_hash"] = _content_hash(frame)
+            if exists and self._is_unchanged(provenance):
+                self.last_write = Write(before, self.table.version(), self.table.row_count())
+                return
+        if self._mode == "append_new" and exists:
+            frame = self._only_new(frame, contract)
+            if frame.isEmpty():
+                self.last_write = Write(before, self.table.version(), 0)
+                return
+        frame = _in_order(frame, target)
+        options = {"userMetadata": json.dumps(provenance)} if provenance else {}
+        if exists:
+            self._apply(found, target)
+            self.table.write(frame, "append" if "append" in self._mode else "overwrite", options)
+        else:
+            spec = TableSpec(target, contract.description, self._properties)
+            self.table.create(spec, frame, options)
+        after = self.table.version()
+        self.last_write = Write(before, after, self.table.rows_written(after))
+
+    def row_count(self, version: int | None = None) -> int:
+        """Rows at a version (default: now), from the statistics of the Delta log."""
+        return self.table.row_count(version)
+
+    def commits(self) -> list[Commit]:
+        """The commits of this project, oldest first; none where there is no table."""
+        return self.table.commits() if self.table.exists() else []
+
+    def preview(self) -> TablePreview:
+        """The first rows, read without an engine, for Kedro-Viz."""
+        if not isinstance(self.table, PathTable) or not self.table.exists():
+            return preview_rows(self.contract.comments, [])
+        return preview_rows(
+            [column.name for column in self.table.columns()], self.table.head(_PREVIEW_ROWS)
+        )
+
+    def _exists(self) -> bool:
+        return self.table.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"table": self.table_name, "location": self.table.location, "mode": self._mode}
+
+    def _target(self, contract: Contract, found: list[TableColumn]) -> list[TableColumn]:
+        """The columns that the table has after the save, but for new ones of an open table."""
+        required = _required(contract)
+        declared = [
+            TableColumn(name, kind, name not in required, contract.comments.get(name, ""))
+            for name, kind in contract.schema
+        ]
+        if not found:
+            return declared
+        self._refuse_changes(contract, found)
+        wanted = {column.name: column for column in declared}
+        kept = [wanted.pop(column.name, column) for column in found]
+        return kept + list(wanted.values())
+
+    def _refuse_changes(self, contract: Contract, found: list[TableColumn]) -> None:
+        """Refuse a contract that has moved on from the table, but for added nullable columns."""
+        present = {column.name: column for column in found}
+        declared = dict(contract.schema)
+        differences = [
+            f"{name}: the contract says {kind}, the table has {present[name].type}"
+            for name, kind in declared.items()
+            if name in present and present[name].type != kind
+        ]
+        differences += [
+            f"{name}: the contract requires it, and the table does not have it"
+            for name in declared
+            if name not in present and name in _required(contract)
+        ]
+        if not contract.open:
+            differences += [
+                f"{name}: the table has it, the contract no longer"
+                for name in present.keys() - declared
+            ]
+        if differences:
+            listed = "\n".join(f"  {line}" for line in differences)
+            raise UserError(
+                f"{self.table_name}: the contract does not fit the table at {self.table.location}:\n"
+                f"{listed}\n"
+                "Only new columns that are not required can be added to a table. Take the change"
+                " back, or drop the table to have it rebuilt."
+            )
+
+    def _apply(self, found: list[TableColumn], target: list[TableColumn]) -> None:
+        """Bring the table's own schema to the target: new columns, and what is no longer NOT NULL."""
+        present = {column.name: column for column in found}
+        added = [column for column in target if column.name not in present]
+        if added:
+            self.table.add_columns(added)
+        for column in target:
+            if column.nullable and column.name in present and not present[column.name].nullable:
+                self.table.drop_not_null(column.name)
+
+    def _as_frame(
+        self, data: "DataFrame | Sequence[Mapping[str, Any]]", target: list[TableColumn]
+    ) -> "DataFrame":
+        if not isinstance(data, Sequence):
+            return data
+        ddl = ", ".join(f"{column.name} {column.type}" for column in target)
+        rows = [tuple(row[column.name] for column in target) for row in data]
+        return active_session().createDataFrame(rows, ddl)
+
+    def _is_unchanged(self, provenance: Mapping[str, Any]) -> bool:
+        ours = self.table.commits()
+        if not ours or ours[-1].version != self.table.version():
+            return False
+        keys = ("definition_hash", "content_hash")
+        return all(ours[-1].metadata.get(key) == provenance.get(key) for key in keys)
+
+    def _only_new(self, frame: "DataFrame", contract: Contract) -> "DataFrame":
+        key = list(contract.primary_key)
+        known = self.table.read(active_session(), self.table.version()).select(key)
+        return frame.join(known, on=key, how="left_anti")
+
+
+def _required(contract: Contract) -> set[str]:
+    return {column.name for column in contract.columns if column.required}
+
+
+def _content_hash(frame: "DataFrame") -> str:
+    from nbx_medallion.ml_models.content import content_hash
+
+    return str(frame.agg(content_hash(frame)).collect()[0][0])
+
+
+def _further_columns(frame: "DataFrame", target: list[TableColumn]) -> list[TableColumn]:
+    """Columns of the frame that an open table does not have yet: strings, whatever they hold."""
+    known = {column.name for column in target}
+    return [TableColumn(name, "string") for name in frame.columns if name not in known]
+
+
+def _check_frame(table: str, frame: "DataFrame", target: list[TableColumn], is_open: bool) -> None:
+    found = {item.name: item.dataType.simpleString() for item in frame.schema.fields}
+    differences = []
+    for column in target:
+        kind = found.pop(column.name, None)
+        if kind is None and not is_open:
+            differences.append(f"{column.name}: expected {column.type}, found no such column")
+        elif kind is not None and kind != column.type:
+            differences.append(f"{column.name}: expected {column.type}, found {kind}")
+    differences += [
+        f"{name}: expected no such column, found {kind}" for name, kind in found.items()
+    ]
+    if differences:
+        listed = "\n".join(f"  {line}" for line in differences)
+        raise UserError(
+            f"{table}: the rows to be written do not match the table; nothing was written:\n"
+            f"{listed}\n"
+            "Correct the node that makes them, or the contract of the table."
+        )
+
+
+def _in_order(frame: "DataFrame", target: list[TableColumn]) -> "DataFrame":
+    """The columns in the table's order; one that an open table has and the frame lacks is NULL."""
+    from pyspark.sql import functions as F
+
+    from nbx_medallion.datasets.delta_types import quoted
+
+    present = set(frame.columns)
+    return frame.select(
+        *(
+            F.col(quoted(column.name))
+            if column.name in present
+            else F.lit(None).cast(column.type).alias(column.name)
+            for column in target
+        )
+    )
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written; make it where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{folder}: expected a folder that tables can be written to, found:"
+            f" {(error.strerror or str(error)).lower()}. Set LAKEHOUSE_ROOT to another folder, or"
+            " correct its permissions."
+        ) from error

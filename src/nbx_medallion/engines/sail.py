@@ -1,0 +1,66 @@
+"""Sail: an engine in Rust that speaks Spark Connect, run inside this process."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nbx_medallion.errors import UserError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class SailEngine:
+    """Sail on a free loopback port, and a Spark Connect session to it.
+
+    Args:
+        settings: Session configuration, as ``spark.sql...`` keys.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._server: Any = None
+        self._session: Any = None
+
+    def start(self) -> "SparkSession":
+        """Start the server and open a session.
+
+        Raises:
+            UserError: pysail, or the pyspark client it needs, is not installed.
+        """
+        # pyspark's progress bar imports IPython, a second of start-up, to learn a terminal's width.
+        without_ipython = sys.modules.setdefault("IPython", None) is None  # type: ignore[arg-type]
+        os.environ.setdefault("RUST_LOG", "error")
+        try:
+            from pysail.spark import SparkConnectServer
+            from pyspark.sql import SparkSession
+            import pyspark.sql.connect.session  # noqa: F401  (its needs are an extra)
+        except ImportError as error:
+            raise UserError(
+                f"The engine 'sail' needs the packages pysail and pyspark[connect], and"
+                f" {error.name or error} is not installed. Install them with:"
+                " pip install 'nbx-medalion-pipeline[sail]'"
+            ) from error
+        finally:
+            if without_ipython:
+                del sys.modules["IPython"]
+        self._server = SparkConnectServer("127.0.0.1", 0)
+        self._server.start(background=True)
+        if threading.current_thread() is threading.main_thread():
+            # Sail takes Ctrl-C for itself: put Python's handler back.
+            signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+        _, port = self._server.listening_address
+        self._session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+        for key, value in self._settings.items():
+            self._session.conf.set(key, str(value))
+        return self._session  # type: ignore[no-any-return]
+
+    def stop(self) -> None:
+        """Stop the session, then the server: the other way round the client retries for minutes."""
+        if self._session is not None:
+            self._session.stop()
+        if self._server is not None:
+            self._server.stop()

@@ -1,0 +1,235 @@
+"""What accompanies every run: checks before it, provenance and the ledger, a summary after it."""
+
+import logging
+import sys
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from nbx_medallion.config import current_config
+from nbx_medallion.contracts.model import Contract
+from nbx_medallion.datasets.delta_table import DeltaTableDataset
+from nbx_medallion.datasets.landing import LandingScan
+from nbx_medallion.ledger import LedgerRow, RunReport, check_balance, render
+from nbx_medallion.ml_models.write_once import check_write_once
+
+logger = logging.getLogger(__name__)
+
+LANDING = "landing_sales"
+BRONZE = "bronze_sales_raw"
+SILVER = "silver_sales_clean"
+QUARANTINE = "silver_sales_quarantine"
+SUPERSEDED = "silver_sales_superseded"
+PROFILE = "silver_sales_profile"
+LEDGER = "ops_run_ledger"
+SUMMARY = "run_summary"
+CLEANED = {SILVER, QUARANTINE, SUPERSEDED}
+SALES = "silver.sales_clean"
+
+
+class RunHooks:
+    """Checks a run before it writes, attaches provenance to commits, and keeps the ledger."""
+
+    def __init__(self) -> None:
+        self._report = RunReport("", "")
+
+    @hook_impl  # type: ignore[untyped-decorator]
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Find what would make the run fail, before an engine starts and before any write.
+
+        Raises:
+            UserError: A contract, a folder, or an ML definition is not as it must be.
+        """
+        config = current_config()
+        self._catalog = catalog
+        self._started = time.monotonic()
+        self._sources: dict[str, dict[str, int]] = {}
+        self._saves: dict[str, float] = {}
+        self._entries: dict[str, LedgerRow] = {}
+        self._report = RunReport(config.run_id, config.environment)
+        for name in sorted(pipeline.datasets() | {LEDGER}):
+            dataset = catalog.get(name)
+            if isinstance(dataset, DeltaTableDataset):
+                dataset.check()
+        outputs = pipeline.all_outputs()
+        written = {
+            model: catalog.get(f"{model.namespace}.dataset@table")
+            for model in config.models
+            if f"{model.namespace}.dataset@table" in outputs
+        }
+        check_write_once(
+            {model: dataset.commits() for model, dataset in written.items()},
+            listed=config.models,
+            exists=lambda namespace: catalog.exists(f"{namespace}.dataset@table"),
+        )
+        self._report.notes += [note for model in written for note in model.warnings]
+
+    @hook_impl  # type: ignore[untyped-decorator]
+    def before_node_run(self, node: Node) -> None:
+        """Note which version of each table the node was given."""
+        tables = {name: self._catalog.get(name) for name in node.inputs}
+        self._sources[node.name] = {
+            name: dataset.loaded_version
+            for name, dataset in tables.items()
+            if isinstance(dataset, DeltaTableDataset) and dataset.loaded_version is not None
+        }
+
+    @hook_impl  # type: ignore[untyped-decorator]
+    def before_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Give the table what its commit is to carry."""
+        dataset = self._catalog.get(dataset_name)
+        if isinstance(dataset, DeltaTableDataset):
+            config = current_config()
+            dataset.provenance = {
+                "run_id": config.run_id,
+                "environment": config.environment,
+                "git_sha": config.git_sha,
+                "sources": self._sources.get(node.name, {}),
+            }
+            if dataset_name == BRONZE:
+                dataset.provenance["records_received"] = self._landing().records
+            logger.info("%s ...", dataset.table_name)
+        self._saves[dataset_name] = time.monotonic()
+
+    @hook_impl  # type: ignore[untyped-decorator]
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Enter the table in the ledger, and check that every record is accounted for.
+
+        Raises:
+            UserError: Records were lost or doubled.
+        """
+        seconds = time.monotonic() - self._saves.pop(dataset_name)
+        dataset = self._catalog.get(dataset_name)
+        if isinstance(dataset, DeltaTableDataset) and dataset.last_write is not None:
+            self._entries[dataset_name] = self._entry(dataset_name, dataset, node, seconds)
+        if dataset_name == PROFILE:
+            for kind, name, rows in data.collect():
+                counts = self._report.reasons if kind == "reason" else self._report.warnings
+                counts[name] = rows
+        if dataset_name == BRONZE:
+            self._report.notes += landing_notes(self._landing(), current_config().contract(SALES))
+            check_bronze(self._catalog)
+        if dataset_name in CLEANED and self._entries.keys() >= CLEANED:
+            check_silver(self._catalog)
+
+    @hook_impl  # type: ignore[untyped-decorator]
+    def after_pipeline_run(self) -> None:
+        """Check the tables as they now are, append to the ledger and print the summary.
+
+        Raises:
+            UserError: Records were lost or doubled.
+        """
+        check_bronze(self._catalog)
+        check_silver(self._catalog)
+        self._keep()
+        sys.stdout.write(render(self._report, time.monotonic() - self._started) + "\n")
+
+    @hook_impl  # type: ignore[untyped-decorator]
+    def on_pipeline_error(self) -> None:
+        """Keep in the ledger what a failed run wrote before it failed."""
+        if self._entries:
+            self._keep()
+
+    def _landing(self) -> LandingScan:
+        scan = self._catalog.get(LANDING).scan
+        assert scan is not None  # noqa: S101  (its node has just loaded it)
+        return scan
+
+    def _entry(
+        self, name: str, dataset: DeltaTableDataset, node: Node, seconds: float
+    ) -> LedgerRow:
+        write = dataset.last_write
+        assert write is not None  # noqa: S101  (just saved)
+        rows_in = write.rows
+        if name == BRONZE:
+            rows_in = self._landing().records
+        else:
+            for source, version in self._sources[node.name].items():
+                rows_in = self._catalog.get(source).row_count(version)
+                break
+        return LedgerRow(
+            run_id=self._report.run_id,
+            environment=self._report.environment,
+            table_name=dataset.table_name,
+            rows_in=rows_in,
+            rows_out=write.rows,
+            rows_quarantined=0,
+            rows_superseded=0,
+            delta_version_before=write.before,
+            delta_version_after=write.after,
+            seconds=round(seconds, 3),
+        )
+
+    def _keep(self) -> None:
+        """Append the run's rows to the ledger, and write its summary."""
+        if SILVER in self._entries:
+            counts = {
+                "rows_quarantined": self._catalog.get(QUARANTINE).row_count(),
+                "rows_superseded": self._catalog.get(SUPERSEDED).row_count(),
+            }
+            self._entries[SILVER] = replace(self._entries[SILVER], **counts)
+        self._report.rows = list(self._entries.values())
+        if self._report.rows:
+            self._catalog.save(LEDGER, [asdict(row) for row in self._report.rows])
+        self._catalog.save(SUMMARY, self._report.as_json())
+
+
+def check_bronze(catalog: CatalogProtocol) -> None:
+    """Check that bronze has every record that was received.
+
+    Raises:
+        UserError: Records were lost or doubled.
+    """
+    bronze = catalog.get(BRONZE)
+    commits = bronze.commits()
+    if commits:
+        received = commits[-1].metadata["records_received"]
+        check_balance("received", received, {"bronze.sales_raw": bronze.row_count()})
+
+
+def check_silver(catalog: CatalogProtocol) -> None:
+    """Check that each bronze record is in silver, in quarantine or superseded.
+
+    Tables that were made from different states of bronze are not compared: a run of single nodes
+    leaves them so, and the next run of the layer makes all of them again.
+
+    Raises:
+        UserError: Records were lost or doubled.
+    """
+    tables = [catalog.get(name) for name in (SILVER, QUARANTINE, SUPERSEDED)]
+    commits = [table.commits() for table in tables]
+    if not all(commits):
+        return
+    made_from = {made[-1].metadata["sources"][BRONZE] for made in commits}
+    if len(made_from) == 1:
+        check_balance(
+            "bronze.sales_raw",
+            catalog.get(BRONZE).row_count(made_from.pop()),
+            {table.table_name: table.row_count() for table in tables},
+        )
+
+
+def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
+    """What a person should know of the files that were received.
+
+    Args:
+        scan: The files.
+        contract: Contract of the table that they are cleaned into.
+    """
+    notes = [f"not read, neither .csv nor .csv.gz: {path}" for path in scan.skipped]
+    notes += [
+        f"{path}: no record could be mapped to columns: {why}" for path, why in scan.unmapped.items()
+    ]
+    notes += [
+        f"{path}: columns without a name are {', '.join(f'_c{place}' for place in places)}"
+        for path, places in scan.blank_headers.items()
+    ]
+    further = [name for name in scan.columns if name not in contract.inputs]
+    if further:
+        notes.append(f"columns that the contract does not use, kept in bronze: {', '.join(further)}")
+    return notes

@@ -1,0 +1,23 @@
+"""The project's pipelines."""
+
+from kedro.pipeline import Pipeline
+
+from nbx_medallion.config import current_config
+from nbx_medallion.pipelines import bronze, gold_core, gold_ml, ml_registry, silver
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """One pipeline a layer, and `__default__`, which runs them all.
+
+    Raises:
+        UserError: The model list or the contract of a source table is not valid.
+    """
+    models = current_config().models
+    layers = {
+        "bronze": bronze.create_pipeline(),
+        "silver": silver.create_pipeline(),
+        "gold_core": gold_core.create_pipeline(),
+        "gold_ml": gold_ml.create_pipeline(models),
+        "ml_registry": ml_registry.create_pipeline(models),
+    }
+    return {"__default__": sum(layers.values(), Pipeline([])), **layers}

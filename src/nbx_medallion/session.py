@@ -1,0 +1,78 @@
+"""The project's session: engines always stop, and a user's mistake is one message."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from kedro.config import MissingConfigException
+from kedro.framework.session import KedroSession
+from kedro.io import DatasetError
+from kedro.io.core import DatasetNotFoundError
+
+from nbx_medallion import engines
+from nbx_medallion.errors import UserError
+
+
+class MedallionSession(KedroSession):  # type: ignore[misc]
+    """A Kedro session that ends cleanly whatever happens in its run."""
+
+    def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Run as `KedroSession.run` does; stop the engine that the run started.
+
+        Raises:
+            UserError: Something a user can cause and mend, however deep Kedro wrapped it; or the
+                run was interrupted. Any other error keeps its traceback.
+        """
+        running_before = engines.session_is_running()
+        try:
+            return super().run(*args, **kwargs)  # type: ignore[no-any-return]
+        except KeyboardInterrupt:
+            raise UserError(
+                "Interrupted. Each table is as it was before the run or as the run wrote it; run"
+                " again to complete."
+            ) from None
+        except Exception as error:
+            mistake = find_user_error(error)
+            if mistake is None:
+                raise
+            raise mistake from None
+        finally:
+            if not running_before:
+                engines.stop_session()
+
+
+def find_user_error(error: BaseException) -> UserError | None:
+    """The user's mistake behind an error, None for a bug.
+
+    Args:
+        error: What was raised, with its chain of causes.
+    """
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, UserError):
+            return cause
+    outermost = chain[0]
+    if isinstance(outermost, MissingConfigException | DatasetNotFoundError):
+        return UserError(str(outermost))
+    if isinstance(outermost, DatasetError) and len(chain) == 1:
+        return UserError(str(outermost))
+    if type(outermost) is ValueError and _raised_in_kedro(outermost):
+        return UserError(str(outermost))
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _raised_in_kedro(error: BaseException) -> bool:
+    """Whether Kedro itself refused a command line: an unknown pipeline, tag, node or namespace."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return str(module).startswith(("kedro.framework.session", "kedro.pipeline", "kedro.runner"))

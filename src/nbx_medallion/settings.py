@@ -1,0 +1,18 @@
+"""Project settings: what Kedro is told about this project.
+
+See https://docs.kedro.org/en/stable/configure/project_settings/.
+"""
+
+from nbx_medallion.config import MedallionConfigLoader
+from nbx_medallion.hooks import RunHooks
+from nbx_medallion.session import MedallionSession
+
+HOOKS = (RunHooks(),)
+SESSION_CLASS = MedallionSession
+CONFIG_LOADER_CLASS = MedallionConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {"spark": ["spark*", "spark*/**"]},
+    "merge_strategy": {"parameters": "soft", "globals": "soft", "spark": "soft"},
+}
