@@ -1,0 +1,153 @@
+"""Casts that keep the value or give NULL, the same on every engine, ANSI mode or not.
+
+The forms a string may have, after trimming:
+
+| type | form |
+|---|---|
+| decimal(p,s) | `[+-]digits[.digits]`, digits past the scale all zeros |
+| bigint, int | `[+-]digits` |
+| double | `[+-]digits[.digits][e[+-]digits]`, finite; the nearest double |
+| date | `YYYY-MM-DD`, a day that exists, years 0001 to 9999 |
+| timestamp | `YYYY-MM-DD(T or space)HH:MM[:SS[.ffffff]][Z or ±HH:MM]`; UTC without offset |
+| boolean | `true` or `false`, in any case |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from nbx_medallion.contracts.types import STRING, DataType
+
+#: What is trimmed: the characters Unicode calls white space, and the byte-order mark.
+WHITE_SPACE = (
+    " \t\n\x0b\x0c\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+
+_DAY = r"(?:[1-9][0-9]{3}|0[0-9]{2}[1-9]|0[0-9][1-9][0-9]|0[1-9][0-9]{2})-[0-9]{2}-[0-9]{2}"
+_TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+_OFFSET = r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
+
+
+def trimmed(value: Column) -> Column:
+    """Return a string without white space around it."""
+    return F.btrim(value, F.lit(WHITE_SPACE))
+
+
+def present(value: Column) -> Column:
+    """Tell whether a string has more than white space; NULL where it is NULL."""
+    return trimmed(value) != F.lit("")
+
+
+def strict_cast(value: Column, source: DataType, target: DataType) -> Column:
+    """Cast without loss.
+
+    Args:
+        value: Values of the source type.
+        source: Type of the values.
+        target: Type to cast to.
+
+    Returns:
+        The same values in the target type; NULL for NULL, for a blank string, and for a value the
+        target type does not have. Never raises.
+    """
+    if source == STRING:
+        return _FROM_STRING[target.name](value, target)
+    if source == target:
+        return value
+    return _FROM_OTHERS.get(source.name, {}).get(target.name, _plain)(value, source, target)
+
+
+def _string(value: Column, _: DataType) -> Column:
+    return F.nullif(trimmed(value), F.lit(""))
+
+
+def _matching(value: Column, form: str, target: DataType) -> Column:
+    text = trimmed(value)
+    return F.when(text.rlike(f"^{form}$"), text.try_cast(str(target)))
+
+
+def _integer(value: Column, target: DataType) -> Column:
+    return _matching(value, "[+-]?[0-9]+", target)
+
+
+def _decimal(value: Column, target: DataType) -> Column:
+    decimals = rf"(?:\.[0-9]{{1,{target.scale}}}0*)?" if target.scale else r"(?:\.0+)?"
+    return _matching(value, f"[+-]?[0-9]+{decimals}", target)
+
+
+def _double(value: Column, target: DataType) -> Column:
+    number = _matching(value, r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", target)
+    return F.when(F.abs(number) < F.lit(float("inf")), number)
+
+
+def _boolean(value: Column, target: DataType) -> Column:
+    text = F.lower(trimmed(value))
+    return F.when(text == "true", F.lit(True)).when(text == "false", F.lit(False))
+
+
+def _date(value: Column, target: DataType) -> Column:
+    return _matching(value, _DAY, target)
+
+
+def _timestamp(value: Column, target: DataType) -> Column:
+    text = trimmed(value)
+    zoned = F.when(text.rlike(f"{_OFFSET}$"), text).otherwise(F.concat(text, F.lit("Z")))
+    return F.when(text.rlike(f"^{_DAY}[T ]{_TIME}{_OFFSET}?$"), zoned.try_cast(str(target)))
+
+
+def _array(value: Column, target: DataType) -> Column:
+    raise ValueError("a string cannot be cast to an array")
+
+
+_FROM_STRING: dict[str, Callable[[Column, DataType], Column]] = {
+    "string": _string,
+    "bigint": _integer,
+    "int": _integer,
+    "decimal": _decimal,
+    "double": _double,
+    "boolean": _boolean,
+    "date": _date,
+    "timestamp": _timestamp,
+    "array": _array,
+}
+
+
+def _plain(value: Column, _: DataType, target: DataType) -> Column:
+    return value.try_cast(str(target))
+
+
+def _checked(value: Column, source: DataType, target: DataType) -> Column:
+    """Cast, and keep what casts back to the same value."""
+    result = value.try_cast(str(target))
+    return F.when(result.try_cast(str(source)) == value, result)
+
+
+def _exact(value: Column, source: DataType, target: DataType) -> Column:
+    """Cast between integers and decimals; only the digits that would be lost need a look."""
+    a, b = source.as_decimal, target.as_decimal
+    if b.scale >= a.scale and b.precision - b.scale >= a.precision - a.scale:
+        return value.cast(str(target))
+    if b.scale >= a.scale:
+        return value.try_cast(str(target))
+    return _checked(value, source, target)
+
+
+def _midnight(value: Column, _: DataType, target: DataType) -> Column:
+    day = value.try_cast(str(target))
+    return F.when(day.try_cast("timestamp") == value, day)
+
+
+Cast = Callable[[Column, DataType, DataType], Column]
+
+_EXACT: dict[str, Cast] = {"bigint": _exact, "int": _exact, "decimal": _exact, "double": _checked}
+_FROM_OTHERS: dict[str, dict[str, Cast]] = {
+    "bigint": _EXACT,
+    "int": _EXACT,
+    "decimal": {**_EXACT, "double": _plain, "string": _plain},
+    "double": {"bigint": _checked, "int": _checked, "decimal": _checked},
+    "timestamp": {"date": _midnight},
+}

@@ -1,0 +1,5 @@
+"""From received records to valid, typed sales, one row a key; the rest accounted for."""
+
+from nbx_medallion.pipelines.silver.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
