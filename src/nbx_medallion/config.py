@@ -7,14 +7,15 @@ one mapping and reports a JSON error at line 0.
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
-from kedro.utils import find_kedro_project
 from kedro.io.core import generate_timestamp
+from kedro.utils import find_kedro_project
 
 from nbx_medallion.contracts.loader import parse_contract
 from nbx_medallion.contracts.model import Contract
@@ -32,7 +33,7 @@ def on_databricks() -> bool:
     return "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
-class MedallionConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
+class MedallionConfigLoader(OmegaConfigLoader):
     """Kedro's loader with the project's resolvers, contracts and model list.
 
     Resolvers: ``${environment:}`` (``local`` for a plain run), ``${env_path:VARIABLE,default}`` (a
@@ -47,7 +48,7 @@ class MedallionConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
 
     def __init__(self, conf_source: str, env: str | None = None, **kwargs: Any) -> None:
         self._contracts: dict[str, Contract] = {}
-        resolvers = {
+        resolvers: dict[str, Callable[..., Any]] = {
             "environment": lambda: self.environment,
             "env_path": _env_path,
             "on_databricks": on_databricks,

@@ -7,14 +7,15 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from nbx_medallion.config import current_config
 from nbx_medallion.contracts.model import Contract
-from nbx_medallion.datasets.delta_table import DeltaTableDataset
-from nbx_medallion.datasets.landing import LandingScan
+from nbx_medallion.datasets.delta_table import DeltaTableDataset, Write
+from nbx_medallion.datasets.landing import LandingFilesDataset
+from nbx_medallion.datasets.landing_scan import LandingScan
 from nbx_medallion.ledger import LedgerRow, RunReport, check_balance, render
 from nbx_medallion.ml_models.write_once import check_write_once
 
@@ -38,8 +39,8 @@ class RunHooks:
     def __init__(self) -> None:
         self._report = RunReport("", "")
 
-    @hook_impl  # type: ignore[untyped-decorator]
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Find what would make the run fail, before an engine starts and before any write.
 
         Raises:
@@ -58,7 +59,7 @@ class RunHooks:
                 dataset.check()
         outputs = pipeline.all_outputs()
         written = {
-            model: catalog.get(f"{model.namespace}.dataset@table")
+            model: _table(catalog, f"{model.namespace}.dataset@table")
             for model in config.models
             if f"{model.namespace}.dataset@table" in outputs
         }
@@ -69,7 +70,7 @@ class RunHooks:
         )
         self._report.notes += [note for model in written for note in model.warnings]
 
-    @hook_impl  # type: ignore[untyped-decorator]
+    @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Note which version of each table the node was given."""
         tables = {name: self._catalog.get(name) for name in node.inputs}
@@ -79,7 +80,7 @@ class RunHooks:
             if isinstance(dataset, DeltaTableDataset) and dataset.loaded_version is not None
         }
 
-    @hook_impl  # type: ignore[untyped-decorator]
+    @hook_impl
     def before_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """Give the table what its commit is to carry."""
         dataset = self._catalog.get(dataset_name)
@@ -96,7 +97,7 @@ class RunHooks:
             logger.info("%s ...", dataset.table_name)
         self._saves[dataset_name] = time.monotonic()
 
-    @hook_impl  # type: ignore[untyped-decorator]
+    @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """Enter the table in the ledger, and check that every record is accounted for.
 
@@ -106,7 +107,9 @@ class RunHooks:
         seconds = time.monotonic() - self._saves.pop(dataset_name)
         dataset = self._catalog.get(dataset_name)
         if isinstance(dataset, DeltaTableDataset) and dataset.last_write is not None:
-            self._entries[dataset_name] = self._entry(dataset_name, dataset, node, seconds)
+            self._entries[dataset_name] = self._entry(
+                dataset_name, dataset.table_name, dataset.last_write, node, seconds
+            )
         if dataset_name == PROFILE:
             for kind, name, rows in data.collect():
                 counts = self._report.reasons if kind == "reason" else self._report.warnings
@@ -117,7 +120,7 @@ class RunHooks:
         if dataset_name in CLEANED and self._entries.keys() >= CLEANED:
             check_silver(self._catalog)
 
-    @hook_impl  # type: ignore[untyped-decorator]
+    @hook_impl
     def after_pipeline_run(self) -> None:
         """Check the tables as they now are, append to the ledger and print the summary.
 
@@ -129,33 +132,32 @@ class RunHooks:
         self._keep()
         sys.stdout.write(render(self._report, time.monotonic() - self._started) + "\n")
 
-    @hook_impl  # type: ignore[untyped-decorator]
+    @hook_impl
     def on_pipeline_error(self) -> None:
         """Keep in the ledger what a failed run wrote before it failed."""
         if self._entries:
             self._keep()
 
     def _landing(self) -> LandingScan:
-        scan = self._catalog.get(LANDING).scan
-        assert scan is not None  # noqa: S101  (its node has just loaded it)
-        return scan
+        landing = self._catalog.get(LANDING)
+        if not isinstance(landing, LandingFilesDataset) or landing.scan is None:
+            raise TypeError(f"{LANDING} is not a landing dataset that has been loaded")
+        return landing.scan
 
     def _entry(
-        self, name: str, dataset: DeltaTableDataset, node: Node, seconds: float
+        self, dataset_name: str, table_name: str, write: Write, node: Node, seconds: float
     ) -> LedgerRow:
-        write = dataset.last_write
-        assert write is not None  # noqa: S101  (just saved)
         rows_in = write.rows
-        if name == BRONZE:
+        if dataset_name == BRONZE:
             rows_in = self._landing().records
         else:
             for source, version in self._sources[node.name].items():
-                rows_in = self._catalog.get(source).row_count(version)
+                rows_in = _table(self._catalog, source).row_count(version)
                 break
         return LedgerRow(
             run_id=self._report.run_id,
             environment=self._report.environment,
-            table_name=dataset.table_name,
+            table_name=table_name,
             rows_in=rows_in,
             rows_out=write.rows,
             rows_quarantined=0,
@@ -168,31 +170,38 @@ class RunHooks:
     def _keep(self) -> None:
         """Append the run's rows to the ledger, and write its summary."""
         if SILVER in self._entries:
-            counts = {
-                "rows_quarantined": self._catalog.get(QUARANTINE).row_count(),
-                "rows_superseded": self._catalog.get(SUPERSEDED).row_count(),
-            }
-            self._entries[SILVER] = replace(self._entries[SILVER], **counts)
+            self._entries[SILVER] = replace(
+                self._entries[SILVER],
+                rows_quarantined=_table(self._catalog, QUARANTINE).row_count(),
+                rows_superseded=_table(self._catalog, SUPERSEDED).row_count(),
+            )
         self._report.rows = list(self._entries.values())
         if self._report.rows:
             self._catalog.save(LEDGER, [asdict(row) for row in self._report.rows])
         self._catalog.save(SUMMARY, self._report.as_json())
 
 
-def check_bronze(catalog: CatalogProtocol) -> None:
+def _table(catalog: DataCatalog, name: str) -> DeltaTableDataset:
+    dataset = catalog.get(name)
+    if not isinstance(dataset, DeltaTableDataset):
+        raise TypeError(f"{name} is not a Delta table")
+    return dataset
+
+
+def check_bronze(catalog: DataCatalog) -> None:
     """Check that bronze has every record that was received.
 
     Raises:
         UserError: Records were lost or doubled.
     """
-    bronze = catalog.get(BRONZE)
+    bronze = _table(catalog, BRONZE)
     commits = bronze.commits()
     if commits:
         received = commits[-1].metadata["records_received"]
         check_balance("received", received, {"bronze.sales_raw": bronze.row_count()})
 
 
-def check_silver(catalog: CatalogProtocol) -> None:
+def check_silver(catalog: DataCatalog) -> None:
     """Check that each bronze record is in silver, in quarantine or superseded.
 
     Tables that were made from different states of bronze are not compared: a run of single nodes
@@ -201,7 +210,7 @@ def check_silver(catalog: CatalogProtocol) -> None:
     Raises:
         UserError: Records were lost or doubled.
     """
-    tables = [catalog.get(name) for name in (SILVER, QUARANTINE, SUPERSEDED)]
+    tables = [_table(catalog, name) for name in (SILVER, QUARANTINE, SUPERSEDED)]
     commits = [table.commits() for table in tables]
     if not all(commits):
         return
@@ -209,7 +218,7 @@ def check_silver(catalog: CatalogProtocol) -> None:
     if len(made_from) == 1:
         check_balance(
             "bronze.sales_raw",
-            catalog.get(BRONZE).row_count(made_from.pop()),
+            _table(catalog, BRONZE).row_count(made_from.pop()),
             {table.table_name: table.row_count() for table in tables},
         )
 
@@ -223,7 +232,8 @@ def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
     """
     notes = [f"not read, neither .csv nor .csv.gz: {path}" for path in scan.skipped]
     notes += [
-        f"{path}: no record could be mapped to columns: {why}" for path, why in scan.unmapped.items()
+        f"{path}: no record could be mapped to columns: {why}"
+        for path, why in scan.unmapped.items()
     ]
     notes += [
         f"{path}: columns without a name are {', '.join(f'_c{place}' for place in places)}"
@@ -231,5 +241,6 @@ def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
     ]
     further = [name for name in scan.columns if name not in contract.inputs]
     if further:
-        notes.append(f"columns that the contract does not use, kept in bronze: {', '.join(further)}")
+        names = ", ".join(further)
+        notes.append(f"columns that the contract does not use, kept in bronze: {names}")
     return notes

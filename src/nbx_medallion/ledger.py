@@ -83,7 +83,9 @@ def check_balance(what: str, received: int, parts: Mapping[str, int]) -> None:
         return
     listed = " + ".join(f"{name} {count:,}" for name, count in parts.items())
     total = f" = {found:,}" if len(parts) > 1 else ""
-    direction = f"{received - found:,} lost" if found < received else f"{found - received:,} too many"
+    direction = (
+        f"{received - found:,} lost" if found < received else f"{found - received:,} too many"
+    )
     raise UserError(
         f"Records are not accounted for: {what} {received:,}, but {listed}{total} ({direction})."
         " A table was changed by another program, or a layer has a fault. Run the whole pipeline"
@@ -101,7 +103,9 @@ def render(report: RunReport, seconds: float) -> str:
             f"{row.rows_out:,}",
             f"{row.rows_quarantined:,}" if row.rows_quarantined else "-",
             f"{row.rows_superseded:,}" if row.rows_superseded else "-",
-            f"{row.delta_version_after} unchanged" if row.left_alone else str(row.delta_version_after),
+            f"{row.delta_version_after} unchanged"
+            if row.left_alone
+            else str(row.delta_version_after),
             f"{row.seconds:.1f}",
         )
         for row in report.rows

@@ -12,7 +12,7 @@ from nbx_medallion import engines
 from nbx_medallion.errors import UserError
 
 
-class MedallionSession(KedroSession):  # type: ignore[misc]
+class MedallionSession(KedroSession):
     """A Kedro session that ends cleanly whatever happens in its run."""
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ class MedallionSession(KedroSession):  # type: ignore[misc]
         """
         running_before = engines.session_is_running()
         try:
-            return super().run(*args, **kwargs)  # type: ignore[no-any-return]
+            return super().run(*args, **kwargs)
         except KeyboardInterrupt:
             raise UserError(
                 "Interrupted. Each table is as it was before the run or as the run wrote it; run"

@@ -8,7 +8,7 @@ from nbx_medallion.datasets.delta_log import Commit
 from nbx_medallion.datasets.delta_table import DeltaTableDataset
 
 
-class DeltaCommitsDataset(AbstractDataset):  # type: ignore[misc]
+class DeltaCommitsDataset(AbstractDataset[NoReturn, list[Commit]]):
     """Reads what `DeltaTableDataset` wrote, as commits. Takes the same arguments."""
 
     _SINGLE_PROCESS = True

@@ -8,7 +8,7 @@ from nbx_medallion.config import contract
 from nbx_medallion.contracts.model import Contract
 
 
-class ContractDataset(AbstractDataset):  # type: ignore[misc]
+class ContractDataset(AbstractDataset[NoReturn, Contract]):
     """The contract of a table, read from the project's configuration.
 
     Args:

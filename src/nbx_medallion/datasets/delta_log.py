@@ -133,7 +133,8 @@ class PathTable:
     def row_count(self, version: int | None = None) -> int:
         """Rows at a version, from the statistics of its add actions."""
         actions = self._open(version).get_add_actions(flatten=True)
-        return sum(count.as_py() for count in actions["num_records"])
+        counts = actions.column("num_records")
+        return sum(counts[index].as_py() for index in range(len(counts)))
 
     def rows_written(self, version: int) -> int:
         """Rows that the commit of a version wrote, from its operation metrics."""
@@ -317,10 +318,10 @@ class NamedTable:
         """Commit rows to the table."""
         frame.write.format("delta").mode(mode).options(**options).saveAsTable(self.location)
 
-    def _history(self, limit: int | None) -> list[Any]:
+    def _history(self, limit: int | None) -> list[dict[str, Any]]:
         last = f" LIMIT {limit}" if limit else ""
-        return active_session().sql(f"DESCRIBE HISTORY {self.location}{last}").collect()
-
+        rows = active_session().sql(f"DESCRIBE HISTORY {self.location}{last}").collect()
+        return [row.asDict() for row in rows]
 
 
 def _must_map(columns: Sequence[TableColumn]) -> bool:
@@ -333,15 +334,13 @@ def _must_map(columns: Sequence[TableColumn]) -> bool:
 def _add_columns_by_sql(target: str, columns: Sequence[TableColumn]) -> None:
     session = active_session()
     if _must_map(columns):
-        session.sql(
-            f"ALTER TABLE {target} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
-        )
+        session.sql(f"ALTER TABLE {target} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
     listed = ", ".join(delta_types.column_ddl(column) for column in columns)
     session.sql(f"ALTER TABLE {target} ADD COLUMNS ({listed})")
 
 
-def _rows_written(entry: Any) -> int:
-    metrics = (entry["operationMetrics"] if "operationMetrics" in entry else None) or {}
+def _rows_written(entry: Mapping[str, Any]) -> int:
+    metrics = entry.get("operationMetrics") or {}
     return int(metrics.get("numOutputRows", 0))
 
 

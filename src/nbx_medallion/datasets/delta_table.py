@@ -52,7 +52,7 @@ class Write:
         return self.before != self.after
 
 
-class DeltaTableDataset(AbstractDataset):  # type: ignore[misc]
+class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]", "DataFrame"]):
     """A Delta table with a contract, in a directory or in a catalog.
 
     A load is pinned to the version that is current then, so a lazy frame means one state of the
@@ -258,7 +258,7 @@ class DeltaTableDataset(AbstractDataset):  # type: ignore[misc]
             )
 
     def _apply(self, found: list[TableColumn], target: list[TableColumn]) -> None:
-        """Bring the table's own schema to the target: new columns, and what is no longer NOT NULL."""
+        """Bring the table's schema to the target: add columns, drop NOT NULL where it is gone."""
         present = {column.name: column for column in found}
         added = [column for column in target if column.name not in present]
         if added:

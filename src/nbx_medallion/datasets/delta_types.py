@@ -18,7 +18,7 @@ def from_delta(delta_type: Any) -> str:
     """A type of Delta's log, as Spark writes it."""
     if isinstance(delta_type, dict):
         return f"array<{from_delta(delta_type['elementType'])}>"
-    return _TO_SPARK.get(delta_type, delta_type)
+    return _TO_SPARK.get(delta_type, str(delta_type))
 
 
 def to_fields(columns: Iterable["TableColumn"]) -> "list[Field]":

@@ -46,7 +46,7 @@ def session_is_running() -> bool:
 
 def stop_session() -> None:
     """Stop the engine, where one runs. Safe to call at any time, any number of times."""
-    global _running  # noqa: PLW0603
+    global _running
     with _lock:
         stopping, _running = _running, None
         if stopping:

@@ -12,6 +12,9 @@ from nbx_medallion.errors import UserError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# Makes pyspark.sql.functions build expressions for Spark Connect.
+_CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
+
 
 class SailEngine:
     """Sail on a free loopback port, and a Spark Connect session to it.
@@ -36,8 +39,7 @@ class SailEngine:
         os.environ.setdefault("RUST_LOG", "error")
         try:
             from pysail.spark import SparkConnectServer
-            from pyspark.sql import SparkSession
-            import pyspark.sql.connect.session  # noqa: F401  (its needs are an extra)
+            from pyspark.sql.connect.session import SparkSession
         except ImportError as error:
             raise UserError(
                 f"The engine 'sail' needs the packages pysail and pyspark[connect], and"
@@ -53,6 +55,7 @@ class SailEngine:
             # Sail takes Ctrl-C for itself: put Python's handler back.
             signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
         _, port = self._server.listening_address
+        os.environ[_CONNECT_MODE] = "1"
         self._session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
         for key, value in self._settings.items():
             self._session.conf.set(key, str(value))
@@ -62,5 +65,6 @@ class SailEngine:
         """Stop the session, then the server: the other way round the client retries for minutes."""
         if self._session is not None:
             self._session.stop()
+        os.environ.pop(_CONNECT_MODE, None)
         if self._server is not None:
             self._server.stop()

@@ -68,7 +68,9 @@ class SparkEngine:
         self._log = Path(name)
         with os.fdopen(descriptor, "wb") as log:
             try:
-                self._gateway = launch_gateway(conf, {"stdout": log, "stderr": log})
+                self._gateway = launch_gateway(  # type: ignore[no-untyped-call]
+                    conf, {"stdout": log, "stderr": log}
+                )
                 SparkContext(conf=conf, gateway=self._gateway)
             except KeyboardInterrupt:
                 raise
@@ -124,7 +126,9 @@ def _check_java() -> None:
 def _why_not_started(log: Path, conf: Any) -> str:
     """The message for a JVM that did not come up, from what it printed."""
     printed = log.read_text(errors="replace")
-    missing = re.findall(r":: ([\w.\-]+#[\w.\-]+;[\w.\-]+): not found|\[NOT FOUND  \] (\S+)", printed)
+    missing = re.findall(
+        r":: ([\w.\-]+#[\w.\-]+;[\w.\-]+): not found|\[NOT FOUND  \] (\S+)", printed
+    )
     if missing or "unresolved dependency" in printed or "download failed" in printed:
         names = ", ".join(sorted({a or b for a, b in missing})) or conf.get("spark.jars.packages")
         return (

@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from nbx_medallion.datasets.landing import Landing
+from nbx_medallion.datasets.landing_frames import Landing
 
 # A batch id starts with the time its run started: 2026-01-31T23.59.59.999Z.
 _BATCH_TIME = "yyyy-MM-dd'T'HH.mm.ss.SSS"
@@ -36,9 +36,7 @@ def ingest_sales(landing: Landing, received: DataFrame) -> DataFrame:
         `_source_file`, `_row_number`, `_ingested_at` (start of the run that first received the
         file with this content) and `_batch_id` (that run's id).
     """
-    started = F.to_timestamp(
-        F.substring("batch_id", 1, _BATCH_TIME_LENGTH), _BATCH_TIME
-    )
+    started = F.to_timestamp(F.substring("batch_id", 1, _BATCH_TIME_LENGTH), _BATCH_TIME)
     batches = landing.files.join(
         received.select("path", "fingerprint", "batch_id"), on=["path", "fingerprint"], how="inner"
     ).select(

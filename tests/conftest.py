@@ -1,0 +1,97 @@
+"""Engines for the tests: the project's own, started once, real."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from kedro.framework.project import configure_project, settings
+
+from nbx_medallion.config import MedallionConfigLoader
+from nbx_medallion.engines.protocol import Engine
+from nbx_medallion.engines.sail import SailEngine
+from nbx_medallion.engines.spark import SparkEngine
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+REPOSITORY = Path(__file__).parents[1]
+CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
+ENGINES = ("sail", "spark")
+REQUIRE_ENGINES = "NBX_REQUIRE_ENGINES"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under xdist each engine has its worker (`--dist loadgroup`), so each starts once."""
+    for item in items:
+        engine = getattr(item, "callspec", None) and item.callspec.params.get("engine_name")
+        item.add_marker(pytest.mark.xdist_group(engine or "sail"))
+
+
+@pytest.fixture(autouse=True)
+def environment_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the variables of whoever runs the tests out of them."""
+    for name in ("RAW_SALES_PATH", "PIPELINE_CONFIG_PATH", "LAKEHOUSE_ROOT", "KEDRO_ENV"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def project_config() -> MedallionConfigLoader:
+    """The configuration of this repository, environment local."""
+    configure_project("nbx_medallion")
+    return config_for(None)
+
+
+def config_for(env: str | None) -> MedallionConfigLoader:
+    """The configuration of this repository for an environment."""
+    configure_project("nbx_medallion")
+    return MedallionConfigLoader(str(REPOSITORY / "conf"), env, **settings.CONFIG_LOADER_ARGS)
+
+
+@pytest.fixture(scope="session")
+def start_engine(
+    project_config: MedallionConfigLoader,
+) -> Iterator[Callable[[str], "SparkSession"]]:
+    """Start an engine at its first use, as the project's spark.yml says; stop all at the end."""
+    declared = project_config["spark"]
+    running: dict[str, tuple[Engine, SparkSession]] = {}
+
+    def start(name: str) -> "SparkSession":
+        if name not in running:
+            engine = SailEngine(declared["sail"]) if name == "sail" else SparkEngine(_small(declared["spark"]))
+            running[name] = (engine, engine.start())
+        if name == "sail":
+            os.environ[CONNECT_MODE] = "1"
+        else:
+            os.environ.pop(CONNECT_MODE, None)
+        return running[name][1]
+
+    yield start
+    for name, (engine, _) in running.items():
+        start(name)
+        engine.stop()
+
+
+def _small(conf: dict[str, object]) -> dict[str, object]:
+    """Spark for small frames: one task each, nothing kept for a user interface."""
+    return {**conf, "spark.master": "local[2]", "spark.sql.shuffle.partitions": 1}
+
+
+@pytest.fixture(params=ENGINES)
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Name of each engine in turn."""
+    if request.param == "spark" and shutil.which("java") is None:
+        if REQUIRE_ENGINES in os.environ:
+            pytest.fail("Java is missing, and the tests must run on every engine")
+        pytest.skip("Spark needs Java 17")
+    return str(request.param)
+
+
+@pytest.fixture
+def engine_session(
+    engine_name: str, start_engine: Callable[[str], "SparkSession"]
+) -> "SparkSession":
+    """A session of each engine in turn; it is the active one."""
+    return start_engine(engine_name)
