@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 def build_customer_metrics(sales: DataFrame) -> DataFrame:
     """Sum up the sales of each customer.
 
-    Sales without a customer are left out; a customer whose amounts are all NULL has a NULL total.
+    Sales without a customer are left out; an amount that is NULL adds nothing to the total.
     `avg_ticket` divides doubles, and `total_spent` becomes a double by way of text: the average of
     a decimal, decimal division and the cast from decimal to double round otherwise on each engine.
 
@@ -24,7 +24,7 @@ def build_customer_metrics(sales: DataFrame) -> DataFrame:
         .groupBy("customer_id")
         .agg(
             F.count(F.lit(1)).alias("frequency"),
-            F.sum("amount").cast("decimal(28,2)").alias("total_spent"),
+            F.coalesce(F.sum("amount"), F.lit(0)).cast("decimal(28,2)").alias("total_spent"),
         )
         .select(
             "customer_id",
