@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from nbx_medallion.datasets import delta_types
-from nbx_medallion.engines import active_session
+from nbx_medallion.engines import active_session, runs_delta_on_spark
 from nbx_medallion.errors import UserError
 
 if TYPE_CHECKING:
@@ -326,9 +326,7 @@ class NamedTable:
 
 def _must_map(columns: Sequence[TableColumn]) -> bool:
     """Whether Delta on Spark needs column mapping for these names; Sail writes any name."""
-    if not delta_types.needs_column_mapping(columns):
-        return False
-    return "io.delta" in (active_session().conf.get("spark.sql.extensions", "") or "")
+    return delta_types.needs_column_mapping(columns) and runs_delta_on_spark()
 
 
 def _add_columns_by_sql(target: str, columns: Sequence[TableColumn]) -> None:

@@ -20,7 +20,7 @@ from nbx_medallion.datasets.delta_log import (
     TableSpec,
 )
 from nbx_medallion.datasets.previews import TablePreview, preview_rows
-from nbx_medallion.engines import active_session
+from nbx_medallion.engines import active_session, runs_delta_on_spark
 from nbx_medallion.errors import UserError
 from nbx_medallion.ml_models.definition import ModelDefinition
 
@@ -217,7 +217,7 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
 
     def _target(self, contract: Contract, found: list[TableColumn]) -> list[TableColumn]:
         """The columns that the table has after the save, but for new ones of an open table."""
-        required = _required(contract)
+        required = _required(contract) if runs_delta_on_spark() else set()
         declared = [
             TableColumn(name, kind, name not in required, contract.comments.get(name, ""))
             for name, kind in contract.schema

@@ -44,6 +44,16 @@ def session_is_running() -> bool:
     return _running is not None
 
 
+def runs_delta_on_spark() -> bool:
+    """Whether the active session is Delta's own implementation, not Sail's.
+
+    Only there may a table have NOT NULL columns (Sail checks them before the filters of the frame
+    that is written), and only there do some column names need Delta's column mapping.
+    """
+    extensions = active_session().conf.get("spark.sql.extensions", "") or ""
+    return on_databricks() or "delta" in extensions.lower()
+
+
 def stop_session() -> None:
     """Stop the engine, where one runs. Safe to call at any time, any number of times."""
     global _running
