@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import LongType, StringType, StructType
 
 from nbx_medallion.datasets.csv_dialect import CsvDialect
 from nbx_medallion.datasets.csv_header import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
 from nbx_medallion.datasets.csv_parse import RecordParser
-from nbx_medallion.datasets.csv_records import BlockReader
+from nbx_medallion.datasets.csv_records import WINDOW, BlockReader
 from nbx_medallion.datasets.csv_stream import UNREADABLE, Readable, open_utf8
 from nbx_medallion.datasets.landing_scan import LandingScan, Sizes
 from nbx_medallion.errors import UserError
@@ -64,8 +64,8 @@ def plan_partitions(scan: LandingScan, cores: int) -> list[list[PlannedRange]]:
         cores: How many partitions are read at once.
 
     Returns:
-        About one partition a core; fewer where there is little to read, more where a partition
-        would exceed 128 MiB. A range is never cut.
+        One partition a core; fewer where there are less than 8 MiB for each, more where one would
+        exceed 128 MiB. A range is never cut.
     """
     ranges = [
         PlannedRange(
@@ -80,16 +80,13 @@ def plan_partitions(scan: LandingScan, cores: int) -> list[list[PlannedRange]]:
         for part in file.ranges
     ]
     total = sum(part.length for part in ranges)
-    target = max(_LEAST_BYTES, min(_MOST_BYTES, total // cores))
-    partitions: list[list[PlannedRange]] = []
-    size = target
+    count = max(min(cores, -(-total // _LEAST_BYTES)), -(-total // _MOST_BYTES))
+    partitions: list[list[PlannedRange]] = [[] for _ in range(count)]
+    before = 0
     for part in ranges:
-        if size + part.length // 2 >= target:
-            partitions.append([])
-            size = 0
-        partitions[-1].append(part)
-        size += part.length
-    return partitions
+        partitions[(before + part.length // 2) * count // total].append(part)
+        before += part.length
+    return [partition for partition in partitions if partition]
 
 
 def read_range(
@@ -175,8 +172,25 @@ class _Reader(DataSourceReader):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         plan = json.loads(self._plan)
         dialect = CsvDialect(**plan["dialect"])
-        for part in partition.ranges:  # type: ignore[attr-defined]
-            yield from read_range(PlannedRange(**part), plan["columns"], dialect)
+        yield from _coalesce(
+            batch
+            for part in partition.ranges  # type: ignore[attr-defined]
+            for batch in read_range(PlannedRange(**part), plan["columns"], dialect)
+        )
+
+
+def _coalesce(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join small batches, such as those of small files: each costs the engine some time."""
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        waiting.append(batch)
+        size += batch.nbytes
+        if size >= WINDOW:
+            yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+            waiting, size = [], 0
+    if waiting:
+        yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
 
 
 def read_records(spark: "SparkSession", scan: LandingScan, cores: int) -> "DataFrame":

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import TablePreview  # type: ignore[import-untyped]
+from kedro_datasets._typing import TablePreview
 
 from nbx_medallion.datasets.csv_dialect import CsvDialect
 from nbx_medallion.datasets.landing_files import list_landing
@@ -83,7 +83,7 @@ class LandingFilesDataset(AbstractDataset[NoReturn, Landing]):
                 self._scan = scan_landing(self._path, self._variable, self._dialect, self._prefer)
                 self._is_current = True
             scan = self._scan
-        from nbx_medallion.engines import active_session  # noqa: PLC0415
+        from nbx_medallion.engines import active_session
 
         return landing_frames(active_session(), scan)
 

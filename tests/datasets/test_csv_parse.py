@@ -1,0 +1,316 @@
+"""The strict rule, the fast way to the same, and that one never differs from the other."""
+
+import csv
+import io
+import random
+import time
+from collections.abc import Callable, Iterable
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nasty_csv import CASES, Case, Row
+
+from nbx_medallion.datasets.csv_dialect import CsvDialect
+from nbx_medallion.datasets.csv_header import Header, read_header
+from nbx_medallion.datasets.csv_parse import RecordParser
+from nbx_medallion.datasets.csv_records import LIMIT, BlockReader, StrictReader, block_count
+from nbx_medallion.datasets.csv_stream import BOM, open_utf8
+from nbx_medallion.errors import UserError
+
+WINDOWS = (1, 2, 3, 7, 64, 1 << 20)
+FILES = (b'ab,"\n', b'a,"\r\n', b'a,"\n\xff', b'",\n', b'"\n\r', b',\n\n"\xef\xbb\xbf')
+byte_soup = st.sampled_from(FILES).flatmap(
+    lambda alphabet: st.lists(st.sampled_from(list(alphabet)), max_size=80).map(bytes)
+)
+
+
+def read_all(
+    content: bytes,
+    dialect: CsvDialect = CsvDialect(),  # noqa: B008
+    *,
+    suffix: str = ".csv",
+    window: int = 1 << 20,
+    limit: int = LIMIT,
+) -> tuple[Header, list[Row]]:
+    """The header and the records of a file, after checks that hold for each file."""
+    text = open_utf8(io.BytesIO(content), "file" + suffix, dialect)
+    reader = BlockReader(text, dialect, window=window, limit=limit)
+    reader.skip(BOM)
+    header = read_header(reader.header())
+    blocks = list(reader)
+    names = header.columns
+    parser = RecordParser(names or (), names, "f.csv", dialect)
+    batches = list(parser.parse(blocks, 1))
+    rows = pa.Table.from_batches(batches, parser.schema).to_pylist()
+    assert len(rows) == sum(block_count(block, dialect) for block in blocks)
+    assert [row["_row_number"] for row in rows] == list(range(1, len(rows) + 1))
+    assert {row["_source_file"] for row in rows} <= {"f.csv"}
+    return header, [to_row(row, names or ()) for row in rows]
+
+
+def to_row(row: dict[str, object], names: Iterable[str]) -> Row:
+    fields = tuple(row[name] for name in names)
+    text = row["_corrupt_record"]
+    if text is None:
+        return fields  # type: ignore[return-value]
+    assert not any(fields), "a malformed record has NULL in each received column"
+    return text  # type: ignore[return-value]
+
+
+def reference(text: bytes, width: int) -> list[Row]:
+    """The rule of `csv_records`, character by character and without any care for speed."""
+    rows: list[Row] = []
+    start = 0
+    while start < len(text):
+        if text[start] in b"\r\n":
+            start += 1
+            continue
+        fields, end = reference_fields(text, start)
+        if fields is None:
+            end = start
+            while end < len(text) and text[end] not in b"\r\n":
+                end += 1
+        raw = text[start:end]
+        try:
+            raw.decode()
+            good = fields is not None and len(fields) == width
+        except UnicodeDecodeError:
+            good = False
+        if good and fields is not None:
+            rows.append(tuple(field.decode() or None for field in fields))
+        else:
+            rows.append(raw.decode("utf-8", "replace"))
+        start = end
+    return rows
+
+
+def reference_fields(text: bytes, at: int) -> tuple[list[bytes] | None, int]:
+    fields, field, state = [], b"", "start"
+    while True:
+        char = text[at : at + 1]
+        if state == "quoted":
+            if not char:
+                return None, at
+            if char != b'"':
+                field += char
+            elif text[at + 1 : at + 2] == b'"':
+                field, at = field + char, at + 1
+            else:
+                state = "closed"
+        elif char in (b"", b",", b"\r", b"\n"):
+            fields.append(field)
+            if char != b",":
+                return fields, at
+            field, state = b"", "start"
+        elif state == "closed":
+            return None, at
+        elif state == "start" and char == b'"':
+            state = "quoted"
+        else:
+            field, state = field + char, "unquoted"
+        at += 1
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_nasty_file_gives_its_records(name: str) -> None:
+    case: Case = CASES[name]
+    header, rows = read_all(case.content, suffix=case.suffix)
+    assert header.columns == case.columns
+    assert rows == case.rows
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("long_")])
+def test_the_block_size_changes_nothing(name: str) -> None:
+    case: Case = CASES[name]
+    for window in WINDOWS:
+        assert read_all(case.content, suffix=case.suffix, window=window)[1] == case.rows
+
+
+@settings(max_examples=300, deadline=None)
+@given(byte_soup, st.sampled_from(WINDOWS), st.integers(1, 3))
+def test_any_bytes_give_what_the_rule_says(text: bytes, window: int, width: int) -> None:
+    header = b",".join(b"h%d" % at for at in range(width)) + b"\n"
+    assert read_all(header + text, window=window)[1] == reference(text, width)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(WINDOWS))
+def test_any_bytes_with_any_header_never_raise(content: bytes, window: int) -> None:
+    assert read_all(content, window=window) == read_all(content)
+
+
+@settings(max_examples=150, deadline=None)
+@given(byte_soup, st.sampled_from([1, 2, 5, 10]), st.sampled_from(WINDOWS))
+def test_the_limit_of_quoted_fields_does_not_depend_on_the_block_size(
+    text: bytes, limit: int, window: int
+) -> None:
+    content = b"a,b\n" + text
+    assert read_all(content, limit=limit, window=window) == read_all(content, limit=limit)
+
+
+@settings(max_examples=100, deadline=None)
+@given(byte_soup)
+def test_no_byte_is_lost_but_line_ends(text: bytes) -> None:
+    records, _ = StrictReader(CsvDialect()).read(text, 0, len(text), final=True)
+    at = 0
+    for raw, _ in records:
+        while text[at] in b"\r\n":
+            at += 1
+        assert text.startswith(raw, at)
+        at += len(raw)
+    assert not text[at:].strip(b"\r\n")
+
+
+characters = st.characters(codec="utf-8", exclude_characters="\0")
+tables = st.integers(1, 4).flatmap(
+    lambda width: st.lists(
+        st.lists(st.text(characters, max_size=6) | st.sampled_from(['"', "\r\n", ",", ""]),
+                 min_size=width, max_size=width),
+        max_size=12,
+    ).map(lambda rows: (width, rows))
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    tables,
+    st.builds(CsvDialect, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(['"', "'"])),
+    # csv quotes a CR or LF of its own accord only where it is in the line end.
+    st.sampled_from(
+        [("\r\n", csv.QUOTE_MINIMAL), *((end, csv.QUOTE_ALL) for end in ("\n", "\r\n", "\r"))]
+    ),
+    st.sampled_from(WINDOWS),
+)
+def test_what_csv_writes_comes_back(
+    table: tuple[int, list[list[str]]],
+    dialect: CsvDialect,
+    style: tuple[str, int],
+    window: int,
+) -> None:
+    width, rows = table
+    written = io.StringIO(newline="")
+    writer = csv.writer(
+        written,
+        delimiter=dialect.separator,
+        quotechar=dialect.quote,
+        lineterminator=style[0],
+        quoting=style[1],  # type: ignore[arg-type]
+    )
+    writer.writerow([f"h{at}" for at in range(width)])
+    writer.writerows(rows)
+    content = written.getvalue().encode()
+    _, found = read_all(content, dialect, window=window)
+    assert found == [tuple(field or None for field in row) for row in rows]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-be", "UTF8", "utf-32"])
+@pytest.mark.parametrize("window", [1, 5, 1 << 20])
+def test_declared_encodings_are_transcoded(encoding: str, window: int) -> None:
+    content = 'preço,b\né,"x\nã"\n1\n'.encode(encoding)
+    header, rows = read_all(content, CsvDialect(encoding=encoding), window=window)
+    assert header.columns == ("preço", "b")
+    assert rows == [("é", "x\nã"), "1"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bad", "shown"),
+    [
+        ("cp1252", b"\x81", "\ufffd"),
+        ("ascii", b"\xe9\xe9", "\ufffd\ufffd"),
+        ("utf-16-le", b"\x00\xdc", "\ufffd"),
+    ],
+)
+def test_what_is_invalid_in_a_declared_encoding_is_malformed(
+    encoding: str, bad: bytes, shown: str
+) -> None:
+    content = "a,b\n1,".encode(encoding) + bad + "\n2,3\n".encode(encoding)
+    _, rows = read_all(content, CsvDialect(encoding=encoding))
+    assert rows == [f"1,{shown}", ("2", "3")]
+
+
+def test_a_replacement_character_that_was_received_is_data() -> None:
+    content = "a,b\n1,\ufffd\n".encode("utf-16")
+    assert read_all(content, CsvDialect(encoding="utf-16"))[1] == [("1", "\ufffd")]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: b"a,b\n" + b'1,"2\n' * 40_000,
+        lambda: b"a,b\n" + b'"x","y\nx","y\n' * 20_000,
+        lambda: b'a,b\n"' + b"1,2\n" * 50_000,
+        lambda: b"a,b\n" + b'"\n' * 100_000 + b'"',
+        lambda: b"a,b\r" + b'1,"2\r' * 40_000,
+        lambda: b"a,b\n" + b'"\n",' * 50_000 + b'"x',
+    ],
+    ids=["each_unclosed", "chain", "first_unclosed", "lone_quotes", "lone_cr", "one_long_chain"],
+)
+def test_hostile_files_take_time_in_proportion_to_their_size(make: Callable[[], bytes]) -> None:
+    content = make()
+    start = time.process_time()
+    read_all(content)
+    assert time.process_time() - start < 5
+
+
+def test_long_mixes_of_regular_and_irregular_text() -> None:
+    rng = random.Random(1)  # noqa: S311
+    lines = [b"1,2", b'"1","2"', b'"x\n""y",2', b"1", b'"a"b,2', b'1,"2', b"\xff,2", b"", b'a"b,c']
+    weights = [500, 500, 50, 5, 1, 1, 1, 5, 1]
+    text = b"\n".join(rng.choices(lines, weights, k=60_000))
+    expected = reference(text, 2)
+    for window in (1 << 10, 1 << 14, 1 << 20):
+        assert read_all(b"a,b\n" + text, window=window)[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"sep": ";"},
+            "csv: unknown option 'sep'. Expected any of: separator, quote, encoding.",
+        ),
+        (
+            {"separator": "||"},
+            "csv.separator: expected one ASCII character, not a line end; found '||'.",
+        ),
+        (
+            {"separator": "\n"},
+            "csv.separator: expected one ASCII character, not a line end; found '\\n'.",
+        ),
+        (
+            {"separator": "§"},
+            "csv.separator: expected one ASCII character, not a line end; found '§'.",
+        ),
+        ({"quote": ""}, "csv.quote: expected one ASCII character, not a line end; found ''."),
+        ({"quote": 1}, "csv.quote: expected one ASCII character, not a line end; found 1."),
+        (
+            {"quote": ","},
+            "csv.quote: expected another character than the separator; both are ','.",
+        ),
+        (
+            {"encoding": "utf-9"},
+            "csv.encoding: expected the name of a text encoding, such as utf-8, latin-1, cp1252 or"
+            " utf-16; found 'utf-9'.",
+        ),
+        (
+            {"encoding": "base64"},
+            "csv.encoding: expected the name of a text encoding, such as utf-8, latin-1, cp1252 or"
+            " utf-16; found 'base64'.",
+        ),
+        (
+            [1],
+            "csv: expected a mapping of separator, quote, encoding; found [1].",
+        ),
+    ],
+)
+def test_options_that_cannot_be_used(options: object, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        CsvDialect.from_config(options)  # type: ignore[arg-type]
+    assert error.value.message == message
+
+
+def test_options_left_out_take_their_defaults() -> None:
+    assert CsvDialect.from_config(None) == CsvDialect(",", '"', "utf-8")
+    assert CsvDialect.from_config({"separator": ";"}) == CsvDialect(";", '"', "utf-8")
