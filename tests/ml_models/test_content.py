@@ -49,7 +49,7 @@ def test_awkward_values_are_hashed_as_defined(engine_session: SparkSession) -> N
 
 
 @settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.lists(_ROW, min_size=1, max_size=6), min_size=20, max_size=60))
 def test_any_values_are_hashed_as_defined(
@@ -72,7 +72,7 @@ def test_no_rows_have_a_hash(engine_session: SparkSession) -> None:
 
 def test_what_differs_has_another_hash(engine_session: SparkSession) -> None:
     schema = "s string, t string, tags array<string>, x double"
-    pairs = [
+    pairs: list[tuple[list[tuple[object, ...]], ...]] = [
         ([("ab", "c", None, None)], [("a", "bc", None, None)]),
         ([(None, "x", None, None)], [("x", None, None, None)]),
         ([(None, "", None, None)], [("", None, None, None)]),

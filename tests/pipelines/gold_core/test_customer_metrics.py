@@ -65,7 +65,7 @@ def test_totals_beyond_the_digits_of_a_double_are_exact(engine_session: SparkSes
 
 
 @settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.lists(_CENTS, min_size=1, max_size=4), min_size=100, max_size=200))
 def test_averages_are_the_same_to_the_bit(
