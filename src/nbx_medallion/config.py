@@ -16,6 +16,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from kedro.io.core import generate_timestamp
 from kedro.utils import find_kedro_project
+from omegaconf import OmegaConf
 
 from nbx_medallion.contracts.loader import parse_contract
 from nbx_medallion.contracts.model import Contract
@@ -48,14 +49,24 @@ class MedallionConfigLoader(OmegaConfigLoader):
 
     def __init__(self, conf_source: str, env: str | None = None, **kwargs: Any) -> None:
         self._contracts: dict[str, Contract] = {}
+        super().__init__(conf_source, env, **kwargs)
+        MedallionConfigLoader.current = self
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Configuration of a kind, resolved with this loader's resolvers.
+
+        OmegaConf's resolvers belong to the process: they are set anew, so that two loaders of one
+        process do not get each other's.
+        """
         resolvers: dict[str, Callable[..., Any]] = {
             "environment": lambda: self.environment,
             "env_path": _env_path,
             "on_databricks": on_databricks,
             "run_id": lambda: self.run_id,
         }
-        super().__init__(conf_source, env, custom_resolvers=resolvers, **kwargs)
-        MedallionConfigLoader.current = self
+        for name, resolver in resolvers.items():
+            OmegaConf.register_new_resolver(name, resolver, replace=True)
+        return super().__getitem__(key)
 
     @property
     def environment(self) -> str:

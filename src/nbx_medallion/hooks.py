@@ -53,10 +53,6 @@ class RunHooks:
         self._saves: dict[str, float] = {}
         self._entries: dict[str, LedgerRow] = {}
         self._report = RunReport(config.run_id, config.environment)
-        for name in sorted(pipeline.datasets() | {LEDGER}):
-            dataset = catalog.get(name)
-            if isinstance(dataset, DeltaTableDataset):
-                dataset.check()
         outputs = pipeline.all_outputs()
         written = {
             model: _table(catalog, f"{model.namespace}.dataset@table")
@@ -68,6 +64,10 @@ class RunHooks:
             listed=config.models,
             exists=lambda namespace: catalog.exists(f"{namespace}.dataset@table"),
         )
+        for name in sorted(pipeline.datasets() | {LEDGER}):
+            dataset = catalog.get(name)
+            if isinstance(dataset, DeltaTableDataset):
+                dataset.check()
         self._report.notes += [note for model in written for note in model.warnings]
 
     @hook_impl

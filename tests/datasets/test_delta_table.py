@@ -97,9 +97,7 @@ def test_new_table_has_rows_comments_properties_and_metadata(
     assert [path.name for path in (tmp_path / "gold_core").iterdir()] == ["customers"]
 
 
-def test_replace_keeps_comments_and_history(
-    engine_session: "SparkSession", tmp_path: Path
-) -> None:
+def test_replace_keeps_comments_and_history(engine_session: "SparkSession", tmp_path: Path) -> None:
     table = dataset(tmp_path)
     table.save(customers(engine_session, ("a", "1.50")))
     before = columns_on_disk(table)
@@ -111,9 +109,10 @@ def test_replace_keeps_comments_and_history(
     assert [row["customer_id"] for row in rows_on_disk(table, version=1)] == ["a"]
     assert columns_on_disk(table) == before
     assert (table.row_count(), table.row_count(1)) == (2, 1)
-    assert [commit.version for commit in DeltaCommitsDataset(
-        contract=CUSTOMERS, path=table.table.location
-    ).load()] == [1, 2]
+    assert [
+        commit.version
+        for commit in DeltaCommitsDataset(contract=CUSTOMERS, path=table.table.location).load()
+    ] == [1, 2]
 
 
 def test_replace_with_no_rows_empties_the_table(
@@ -303,9 +302,7 @@ def test_open_table_keeps_odd_names(
     table = dataset(tmp_path, RAW)
     table.save(engine_session.sql("select 'x' a, cast(1 as bigint) _row_number"))
 
-    table.save(
-        engine_session.sql(f"select 'x' a, 'y' `{quoted}`, cast(1 as bigint) _row_number")
-    )
+    table.save(engine_session.sql(f"select 'x' a, 'y' `{quoted}`, cast(1 as bigint) _row_number"))
 
     assert table.load().columns == ["a", "_row_number", name]
     assert table.load().collect()[0][2] == "y"
@@ -323,13 +320,13 @@ def test_open_table_takes_strings_only(engine_session: "SparkSession", tmp_path:
     )
 
 
-def test_failed_first_write_leaves_no_table(
-    engine_session: "SparkSession", tmp_path: Path
-) -> None:
+def test_failed_first_write_leaves_no_table(engine_session: "SparkSession", tmp_path: Path) -> None:
     table = dataset(tmp_path)
-    frame = customers(engine_session, ("a", "1.50")).selectExpr(
-        "raise_error('broken') as customer_id", "spent", "tags", "seen"
-    ).selectExpr("cast(customer_id as string) customer_id", "spent", "tags", "seen")
+    frame = (
+        customers(engine_session, ("a", "1.50"))
+        .selectExpr("raise_error('broken') as customer_id", "spent", "tags", "seen")
+        .selectExpr("cast(customer_id as string) customer_id", "spent", "tags", "seen")
+    )
 
     with pytest.raises(DatasetError, match="broken"):
         table.save(frame)

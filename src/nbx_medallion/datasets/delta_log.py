@@ -200,7 +200,11 @@ class PathTable:
 
     def write(self, frame: "DataFrame", mode: str, options: Mapping[str, str]) -> None:
         """Commit rows to the table."""
+        before = self.version()
         frame.write.format("delta").mode(mode).options(**options).save(self.location)
+        if self.version() == before:
+            # Sail makes no commit where no row comes or goes; what it carries is still news.
+            self._commit_no_rows(options)
 
     def head(self, rows: int) -> list[dict[str, Any]]:
         """Some rows, read without an engine."""
@@ -224,6 +228,18 @@ class PathTable:
             if len(found) >= rows:
                 break
         return found
+
+    def _commit_no_rows(self, options: Mapping[str, str]) -> None:
+        import pyarrow
+        from deltalake import CommitProperties, write_deltalake
+
+        table = self._open()
+        write_deltalake(
+            table,
+            pyarrow.schema(table.schema().to_arrow()).empty_table(),
+            mode="append",
+            commit_properties=CommitProperties(custom_metadata=dict(options)),
+        )
 
     def _open(self, version: int | None = None) -> "DeltaTable":
         from deltalake import DeltaTable

@@ -1,0 +1,422 @@
+"""The whole way, from files to the registry, on each engine with the same expectations."""
+
+import json
+import shutil
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from conftest import REPOSITORY
+from deltalake import DeltaTable, write_deltalake
+from kedro.framework.startup import bootstrap_project
+
+from nbx_medallion.errors import UserError
+from nbx_medallion.session import MedallionSession
+
+FIRST = b"""order_id,customer_id,amount,order_date,product,channel
+1,0042,10.50,2024-01-02,"Widget, big",web
+2,   ,5,2024-01-02,x,web
+3,77,abc,2024-02-30,x,web
+1,0042,11.50,2024-01-03,w,web
+4,77,-2.25,2024-01-05,y,store
+5,78,12.345,2024-01-05,y,store
+6,79,1
+"""
+SECOND = b"""customer_id,amount,order_id,note
+77,3.10,9,hello
+80,1,9,again
+81,0.10,,
+82,0.20,,
+"""
+VOLATILE = {"_ingested_at", "_batch_id", "batch_id", "run_id", "registered_at", "seconds"}
+
+
+class Lakehouse:
+    """A lakehouse root of its own, runs into it, and its tables as deltalake reads them."""
+
+    def __init__(self, folder: Path, env: str) -> None:
+        self.landing = folder / "landing"
+        self.landing.mkdir()
+        self.root = folder / "lakehouse"
+        self.env = env
+
+    def run(self, **options: Any) -> None:
+        """Run the project in this process, as `kedro run` does."""
+        bootstrap_project(REPOSITORY)
+        env = None if self.env == "local" else self.env
+        runtime = options.pop("runtime_params", None)
+        with MedallionSession.create(REPOSITORY, env=env, runtime_params=runtime) as session:
+            session.run(**options)
+
+    def refused(self, **options: Any) -> str:
+        """Run, expect a user's mistake, and return its message."""
+        with pytest.raises(UserError) as raised:
+            self.run(**options)
+        assert raised.value.__cause__ is None
+        assert raised.value.__suppress_context__
+        return str(raised.value)
+
+    def path(self, table: str) -> Path:
+        """Directory of a table."""
+        return self.root / self.env / table.replace(".", "/")
+
+    def table(self, name: str) -> DeltaTable:
+        """A table."""
+        return DeltaTable(str(self.path(name)))
+
+    def rows(self, name: str, *columns: str) -> list[Any]:
+        """Rows of a table, sorted: tuples of the columns, or mappings without what a run changes."""
+        found = self.table(name).to_pyarrow_table().to_pylist()
+        if columns:
+            return sorted((tuple(row[c] for c in columns) for row in found), key=repr)
+        kept = [{k: v for k, v in row.items() if k not in VOLATILE} for row in found]
+        return sorted(kept, key=repr)
+
+    def versions(self) -> dict[str, int]:
+        """Delta version of each table there is."""
+        logs = sorted((self.root / self.env).glob("*/*/_delta_log"))
+        names = [f"{log.parent.parent.name}.{log.parent.name}" for log in logs]
+        return {name: self.table(name).version() for name in names}
+
+
+@pytest.fixture
+def lakehouse(
+    engine_name: str, engine_session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Lakehouse:
+    """A lakehouse with two received files, on each engine; Spark's environment is staging."""
+    made = Lakehouse(tmp_path, "local" if engine_name == "sail" else "staging")
+    (made.landing / "a.csv").write_bytes(FIRST)
+    (made.landing / "b.csv").write_bytes(SECOND)
+    monkeypatch.setenv("RAW_SALES_PATH", str(made.landing))
+    monkeypatch.setenv("LAKEHOUSE_ROOT", str(made.root))
+    return made
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes a model list for the run."""
+
+    def write(*entries: dict[str, Any]) -> None:
+        file = tmp_path / "models.json"
+        file.write_text(json.dumps({"models": entries}))
+        monkeypatch.setenv("PIPELINE_CONFIG_PATH", str(file))
+
+    return write
+
+
+CHURN = {
+    "model_name": "churn_model",
+    "version": 1,
+    "source_table": "gold_core.customer_metrics",
+    "feature_columns": ["frequency", "total_spent"],
+    "target_column": "avg_ticket",
+}
+
+
+def test_every_record_of_the_files_ends_in_a_table(lakehouse: Lakehouse) -> None:
+    lakehouse.run()
+
+    bronze = lakehouse.rows("bronze.sales_raw", "_source_file", "_row_number", "_corrupt_record")
+    assert bronze == [("a.csv", n, "6,79,1" if n == 7 else None) for n in range(1, 8)] + [
+        ("b.csv", n, None) for n in range(1, 5)
+    ]
+    assert lakehouse.rows("silver.sales_clean", "order_id", "customer_id", "amount", "channel") == [
+        ("1", "0042", Decimal("11.50"), "web"),
+        ("4", "77", Decimal("-2.25"), "store"),
+        ("9", "80", Decimal("1.00"), None),
+        (None, "81", Decimal("0.10"), None),
+        (None, "82", Decimal("0.20"), None),
+    ]
+    assert lakehouse.rows("silver.sales_quarantine", "_source_file", "_row_number", "_reasons") == [
+        ("a.csv", 2, ["customer_id: required"]),
+        ("a.csv", 3, ["amount: type", "order_date: type"]),
+        ("a.csv", 6, ["amount: type"]),
+        ("a.csv", 7, ["record: malformed"]),
+    ]
+    assert lakehouse.rows("silver.sales_superseded") == [
+        {
+            "_source_file": file,
+            "_row_number": row,
+            "_superseded_by_file": file,
+            "_superseded_by_row": by,
+        }
+        for file, row, by in (("a.csv", 1, 4), ("b.csv", 1, 2))
+    ]
+    assert lakehouse.rows("ops.landing_files", "path", "records", "size_bytes", "header") == [
+        ("a.csv", 7, len(FIRST), "order_id,customer_id,amount,order_date,product,channel"),
+        ("b.csv", 4, len(SECOND), "customer_id,amount,order_id,note"),
+    ]
+
+
+def test_columns_and_types_of_the_tables(lakehouse: Lakehouse) -> None:
+    lakehouse.run()
+
+    def columns(name: str) -> list[tuple[str, str]]:
+        fields = json.loads(lakehouse.table(name).schema().to_json())["fields"]
+        return [(field["name"], str(field["type"])) for field in fields]
+
+    received = ["order_id", "customer_id", "amount", "order_date", "product", "channel", "note"]
+    lineage = [("_source_file", "string"), ("_row_number", "long")]
+    batch = [("_ingested_at", "timestamp"), ("_batch_id", "string")]
+    assert columns("bronze.sales_raw") == [
+        *((name, "string") for name in received),
+        ("_corrupt_record", "string"),
+        *lineage,
+        *batch,
+    ]
+    assert columns("silver.sales_clean") == [
+        ("order_id", "string"),
+        ("customer_id", "string"),
+        ("amount", "decimal(18,2)"),
+        ("order_date", "date"),
+        ("product", "string"),
+        ("channel", "string"),
+        *lineage,
+        ("_batch_id", "string"),
+    ]
+    assert columns("gold_core.customer_metrics") == [
+        ("customer_id", "string"),
+        ("frequency", "long"),
+        ("total_spent", "decimal(28,2)"),
+        ("avg_ticket", "double"),
+    ]
+    assert [name for name, _ in columns("ops.run_ledger")] == [
+        "run_id", "environment", "table_name", "rows_in", "rows_out", "rows_quarantined",
+        "rows_superseded", "delta_version_before", "delta_version_after", "seconds",
+    ]  # fmt: skip
+    assert [name for name, _ in columns("ml_registry.model_versions")] == [
+        "model_name", "version", "registered_at", "table_name", "definition", "definition_hash",
+        "feature_columns", "target_column", "source_table", "source_delta_version",
+        "delta_version", "row_count", "content_hash", "environment", "run_id", "git_sha",
+    ]  # fmt: skip
+
+
+def test_customer_metrics_equal_plain_sql(lakehouse: Lakehouse) -> None:
+    lakehouse.run()
+
+    sales = lakehouse.table("silver.sales_clean").to_pyarrow_table()  # noqa: F841 (in the query)
+    expected = duckdb.sql(
+        "SELECT customer_id, count(*), sum(amount)::decimal(28, 2),"
+        " sum(amount)::double / count(*) FROM sales WHERE customer_id IS NOT NULL GROUP BY 1"
+    ).fetchall()
+    found = lakehouse.rows(
+        "gold_core.customer_metrics", "customer_id", "frequency", "total_spent", "avg_ticket"
+    )
+    assert found == sorted(expected, key=repr)
+    assert ("0042", 1, Decimal("11.50"), 11.5) in found
+
+
+def test_ml_datasets_and_registry(lakehouse: Lakehouse) -> None:
+    lakehouse.run(runtime_params={"run_id": "2026-01-31T10.00.00.000Z", "git_sha": "c0ffee"})
+
+    churn = lakehouse.table("gold_ml.churn_model_v1").to_pyarrow_table()
+    assert churn.column_names == ["customer_id", "frequency", "total_spent", "avg_ticket"]
+    clv = lakehouse.table("gold_ml.clv_model_v2").to_pyarrow_table()
+    assert clv.column_names == ["customer_id", "frequency", "avg_ticket", "total_spent"]
+    first, second = sorted(
+        lakehouse.table("ml_registry.model_versions").to_pyarrow_table().to_pylist(),
+        key=lambda row: row["model_name"],
+    )
+    assert first | {"registered_at": None, "content_hash": None, "definition_hash": None} == {
+        "model_name": "churn_model",
+        "version": 1,
+        "registered_at": None,
+        "table_name": "gold_ml.churn_model_v1",
+        "definition": json.dumps(
+            {
+                "entity_key": ["customer_id"],
+                "feature_columns": ["frequency", "total_spent", "avg_ticket"],
+                "source_table": "gold_core.customer_metrics",
+                "target_column": "frequency",
+            },
+            separators=(",", ":"),
+        ),
+        "definition_hash": None,
+        "feature_columns": ["frequency", "total_spent", "avg_ticket"],
+        "target_column": "frequency",
+        "source_table": "gold_core.customer_metrics",
+        "source_delta_version": 1,
+        "delta_version": 1,
+        "row_count": 5,
+        "content_hash": None,
+        "environment": lakehouse.env,
+        "run_id": "2026-01-31T10.00.00.000Z",
+        "git_sha": "c0ffee",
+    }
+    history = lakehouse.table("gold_ml.churn_model_v1").history()
+    assert first["registered_at"].timestamp() * 1000 == history[0]["timestamp"]
+    assert (second["model_name"], second["version"]) == ("clv_model", 2)
+
+
+def test_same_input_leaves_the_same_rows_and_registers_nothing(lakehouse: Lakehouse) -> None:
+    tables = ("bronze.sales_raw", "silver.sales_clean", "silver.sales_quarantine",
+              "gold_core.customer_metrics", "gold_ml.clv_model_v2", "ops.landing_files",
+              "ml_registry.model_versions")  # fmt: skip
+    lakehouse.run(runtime_params={"run_id": "2026-01-31T10.00.00.000Z"})
+    before = {name: lakehouse.rows(name) for name in tables}
+    ingested = lakehouse.rows("bronze.sales_raw", "_ingested_at", "_batch_id")
+
+    lakehouse.run(runtime_params={"run_id": "2026-02-01T10.00.00.000Z"})
+
+    assert {name: lakehouse.rows(name) for name in tables} == before
+    assert lakehouse.rows("bronze.sales_raw", "_ingested_at", "_batch_id") == ingested
+    assert {batch for _, batch in ingested} == {"2026-01-31T10.00.00.000Z"}
+    assert {str(at) for at, _ in ingested} == {"2026-01-31 10:00:00+00:00"}
+    assert lakehouse.versions()["gold_ml.clv_model_v2"] == 1
+    ledger = lakehouse.rows(
+        "ops.run_ledger", "run_id", "table_name", "delta_version_before", "delta_version_after"
+    )
+    assert ("2026-02-01T10.00.00.000Z", "gold_ml.clv_model_v2", 1, 1) in ledger
+    assert ("2026-02-01T10.00.00.000Z", "ml_registry.model_versions", 1, 1) in ledger
+    assert ("2026-01-31T10.00.00.000Z", "gold_ml.clv_model_v2", None, 1) in ledger
+
+
+def test_ledger_accounts_for_every_record(lakehouse: Lakehouse) -> None:
+    lakehouse.run()
+
+    ledger = lakehouse.rows(
+        "ops.run_ledger",
+        "table_name", "rows_in", "rows_out", "rows_quarantined", "rows_superseded",
+    )  # fmt: skip
+    assert ledger == [
+        ("bronze.sales_raw", 11, 11, 0, 0),
+        ("gold_core.customer_metrics", 5, 5, 0, 0),
+        ("gold_ml.churn_model_v1", 5, 5, 0, 0),
+        ("gold_ml.clv_model_v2", 5, 5, 0, 0),
+        ("ml_registry.model_versions", 2, 2, 0, 0),
+        ("ops.landing_files", 2, 2, 0, 0),
+        ("silver.sales_clean", 11, 5, 4, 2),
+        ("silver.sales_quarantine", 11, 4, 0, 0),
+        ("silver.sales_superseded", 11, 2, 0, 0),
+    ]
+
+
+def test_new_data_is_a_new_version_and_the_old_one_stays_readable(lakehouse: Lakehouse) -> None:
+    lakehouse.run()
+    before = lakehouse.rows("gold_ml.clv_model_v2")
+    (lakehouse.landing / "c.csv").write_bytes(b"order_id,customer_id,amount\n100,90,7.00\n")
+
+    lakehouse.run()
+
+    registered = lakehouse.rows(
+        "ml_registry.model_versions", "model_name", "delta_version", "row_count"
+    )
+    assert registered == [
+        ("churn_model", 1, 5), ("churn_model", 2, 6), ("clv_model", 1, 5), ("clv_model", 2, 6)
+    ]  # fmt: skip
+    earlier = DeltaTable(str(lakehouse.path("gold_ml.clv_model_v2")), version=1)
+    assert sorted(earlier.to_pyarrow_table().to_pylist(), key=repr) == before
+    batches = dict(lakehouse.rows("bronze.sales_raw", "_source_file", "_batch_id"))
+    assert batches["a.csv"] == batches["b.csv"] < batches["c.csv"]
+
+
+def test_changed_definition_is_refused_and_changes_nothing(
+    lakehouse: Lakehouse, models: Callable[..., None]
+) -> None:
+    models(CHURN)
+    lakehouse.run()
+    before = lakehouse.versions()
+    models({**CHURN, "feature_columns": ["total_spent"]}, {**CHURN, "version": 4})
+
+    assert lakehouse.refused() == (
+        "churn_model_v1 is written already, with another definition:\n"
+        '  feature_columns: registered ["frequency", "total_spent"], now ["total_spent"]\n'
+        "  Versions are write-once: list the new definition as version 5 of churn_model, or take"
+        " the change back.\n"
+        "Nothing was written."
+    )
+    assert lakehouse.versions() == before
+
+    models({**CHURN, "version": 4})
+    lakehouse.run()
+    assert lakehouse.rows("ml_registry.model_versions", "model_name", "version") == [
+        ("churn_model", 1), ("churn_model", 4)
+    ]  # fmt: skip
+    assert lakehouse.versions()["gold_ml.churn_model_v1"] == 1
+
+
+def test_dataset_written_without_registry_is_registered_by_the_next_run(
+    lakehouse: Lakehouse,
+) -> None:
+    lakehouse.run()
+    (lakehouse.landing / "c.csv").write_bytes(b"order_id,customer_id,amount\n100,90,7.00\n")
+    lakehouse.run(pipeline_names=["bronze", "silver", "gold_core"])
+    lakehouse.run(namespaces=["churn_model_v1"])
+    assert lakehouse.versions()["ml_registry.model_versions"] == 1
+
+    lakehouse.run(pipeline_names=["ml_registry"])
+    lakehouse.run(pipeline_names=["ml_registry"])
+
+    assert lakehouse.rows("ml_registry.model_versions", "model_name", "delta_version") == [
+        ("churn_model", 1), ("churn_model", 2), ("clv_model", 1)
+    ]  # fmt: skip
+
+
+def test_run_without_a_valid_record_ends_well_with_empty_tables(lakehouse: Lakehouse) -> None:
+    shutil.rmtree(lakehouse.landing)
+    lakehouse.landing.mkdir()
+    (lakehouse.landing / "a.csv").write_bytes(b"who,what\n1,2\n3\n")
+
+    lakehouse.run()
+
+    assert lakehouse.rows("silver.sales_clean") == []
+    assert lakehouse.rows("gold_core.customer_metrics") == []
+    assert lakehouse.rows("silver.sales_quarantine", "_row_number", "_reasons") == [
+        (1, ["customer_id: required", "amount: required"]),
+        (2, ["record: malformed"]),
+    ]
+    assert lakehouse.rows("ml_registry.model_versions", "model_name", "row_count") == [
+        ("churn_model", 0), ("clv_model", 0)
+    ]  # fmt: skip
+
+
+def test_lost_bronze_records_fail_the_run(lakehouse: Lakehouse) -> None:
+    lakehouse.run()
+    lakehouse.table("bronze.sales_raw").delete("_row_number = 1")
+
+    message = lakehouse.refused(pipeline_names=["silver"])
+
+    assert message.startswith(
+        "Records are not accounted for: received 11, but bronze.sales_raw 9 (2 lost)."
+    )
+
+
+def test_doubled_silver_rows_fail_the_run(lakehouse: Lakehouse) -> None:
+    lakehouse.run()
+    table = lakehouse.table("silver.sales_clean")
+    write_deltalake(table, table.to_pyarrow_table().slice(0, 1), mode="append")
+
+    message = lakehouse.refused(pipeline_names=["gold_core"])
+
+    assert message.startswith(
+        "Records are not accounted for: bronze.sales_raw 11, but silver.sales_clean 6 +"
+        " silver.sales_quarantine 4 + silver.sales_superseded 2 = 12 (1 too many)."
+    )
+
+
+def test_nothing_of_one_environment_is_visible_in_another(lakehouse: Lakehouse) -> None:
+    lakehouse.run()
+
+    assert [path.name for path in lakehouse.root.iterdir()] == [lakehouse.env]
+    other = Lakehouse.__new__(Lakehouse)
+    other.env, other.root, other.landing = "dev", lakehouse.root, lakehouse.landing
+    message = other.refused(pipeline_names=["silver"])
+    assert message.startswith(
+        f"bronze.sales_raw: there is no such table at {lakehouse.root}/dev/bronze/sales_raw."
+    )
+
+
+def test_tables_of_one_engine_are_read_by_the_other(
+    lakehouse: Lakehouse, engine_name: str, start_engine: Callable[[str], Any]
+) -> None:
+    lakehouse.run()
+
+    other = start_engine("spark" if engine_name == "sail" else "sail")
+
+    for name in lakehouse.versions():
+        read = other.read.format("delta").load(str(lakehouse.path(name)))
+        assert read.count() == lakehouse.table(name).to_pyarrow_table().num_rows
+        assert read.columns == lakehouse.table(name).to_pyarrow_table().column_names
