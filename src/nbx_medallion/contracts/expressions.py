@@ -30,13 +30,13 @@ class Check:
 
 
 def received(bronze: DataFrame) -> dict[str, Column]:
-    """Return each column of a frame under its exact name.
+    """Return each column of `by_position(bronze)` under the name it has in `bronze`.
 
     Args:
-        bronze: A frame whose columns were renamed by `by_position`.
+        bronze: Records as received.
 
     Returns:
-        The columns by the names the frame had before.
+        The columns, by exact name.
     """
     return {name: F.col(_position(at)) for at, name in enumerate(bronze.columns)}
 
@@ -47,7 +47,8 @@ def by_position(bronze: DataFrame) -> DataFrame:
 
 
 def _position(at: int) -> str:
-    return f"_{at}"
+    """Return a name no contract's column can have."""
+    return f"{at}_"
 
 
 def typed_columns(contract: Contract, columns: Mapping[str, Column]) -> dict[str, Column]:
@@ -165,10 +166,34 @@ def is_malformed(columns: Mapping[str, Column]) -> Column:
     return columns[CORRUPT_RECORD].isNotNull() if CORRUPT_RECORD in columns else F.lit(False)
 
 
-def is_valid(columns: Mapping[str, Column], found: list[Check]) -> Column:
-    """Tell whether a record is accepted: TRUE or FALSE, never NULL."""
-    passed = [~F.coalesce(check.violated, F.lit(False)) for check in found]
-    return all_of([~is_malformed(columns), *passed])
+def is_valid(
+    contract: Contract, columns: Mapping[str, Column], values: Mapping[str, Column]
+) -> Column:
+    """Tell whether a record is accepted: as `checks` has it, in as few terms as it takes.
+
+    Args:
+        contract: The contract.
+        columns: The received columns.
+        values: The typed columns.
+
+    Returns:
+        TRUE or FALSE, never NULL.
+    """
+    passed = [~is_malformed(columns)]
+    for column in contract.columns:
+        value = values[column.name]
+        unfit = None if column.required else _does_not_fit(column, columns)
+        if column.required:
+            passed.append(value.isNotNull())
+        elif unfit is not None:
+            passed.append(value.isNotNull() | ~unfit)
+        passed += [_passes(check) for check in _facets(column, value)]
+    passed += [_passes(_rule(rule, values)) for rule in contract.rules if rule.severity == "error"]
+    return all_of(passed)
+
+
+def _passes(check: Check) -> Column:
+    return F.coalesce(~check.violated, F.lit(True))
 
 
 def reasons(columns: Mapping[str, Column], found: list[Check]) -> Column:

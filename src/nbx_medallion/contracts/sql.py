@@ -103,8 +103,8 @@ def _column(name: str, columns: Columns) -> Expression:
 
 def _syntax_tree(text: str) -> Any:
     """Parse with sqlglot, functions left as they are written."""
-    from sqlglot.dialects.spark import Spark  # noqa: PLC0415 - 0.3 s, and seldom needed
-    from sqlglot.errors import SqlglotError  # noqa: PLC0415
+    from sqlglot.dialects.spark import Spark
+    from sqlglot.errors import SqlglotError
 
     class PlainFunctions(Spark.Parser):  # type: ignore[misc,valid-type]
         FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012 - as sqlglot has it

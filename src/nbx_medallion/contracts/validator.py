@@ -43,7 +43,7 @@ class ContractValidator:
         Raises:
             UserError: If it differs; the message lists every difference.
         """
-        from nbx_medallion.config import contract  # noqa: PLC0415 - it reads configuration
+        from nbx_medallion.config import contract
 
         check_schema(contract(self.table), frame_schema(data))
         return data

@@ -33,6 +33,9 @@ RECORD = (SOURCE_FILE, ROW_NUMBER, BATCH_ID)
 SUPERSEDED_BY_FILE = "_superseded_by_file"
 SUPERSEDED_BY_ROW = "_superseded_by_row"
 
+_HASH = "_hash"
+_VALID = "_valid"
+
 
 def find_superseded(bronze: DataFrame, contract: Contract) -> DataFrame:
     """Find the valid records of which a later one has the same primary key.
@@ -50,44 +53,49 @@ def find_superseded(bronze: DataFrame, contract: Contract) -> DataFrame:
         is NULL, even in part, is not among them.
     """
     columns = received(bronze)
-    key_inputs = [contract.column(name).inputs for name in contract.primary_key]
-    if not key_inputs or any(not set(inputs) & set(columns) for inputs in key_inputs if inputs):
+    keys = [contract.column(name) for name in contract.primary_key]
+    if not keys or any(key.inputs and not set(key.inputs) & set(columns) for key in keys):
         return _no_superseded(bronze)
     values = typed_columns(contract, columns)
     key = [values[name] for name in contract.primary_key]
-    hashed = F.xxhash64(*(value.cast("string") for value in key))
-    records = by_position(bronze)
+    whole_key = all_of([value.isNotNull() for value in key])
+    records = by_position(bronze).withColumn(
+        _HASH, F.xxhash64(*(value.cast("string") for value in key))
+    )
     repeated = (
-        records.filter(all_of([value.isNotNull() for value in key]))
-        .groupBy(hashed.alias("_hash"))
+        records.filter(whole_key)
+        .groupBy(_HASH)
         .agg(F.count(F.lit(1)).alias("_records"))
         .filter(F.col("_records") > 1)
-        .select("_hash")
+        .select(_HASH)
     )
-    candidates = records.withColumn("_hash", hashed).join(repeated, "_hash", "left_semi")
-    order = [contract.latest_by] if contract.latest_by else []
-    ranked = candidates.filter(
-        is_valid(columns, checks(contract, columns, values))
-        & all_of([value.isNotNull() for value in key])
-    ).select(
-        *(columns[name].alias(name) for name in RECORD),
-        *(value.alias(f"_key_{at}") for at, value in enumerate(key)),
-        *(values[name].alias("_latest") for name in order),
+    candidates = (
+        records.filter(whole_key)
+        .join(repeated, _HASH, "left_semi")
+        .select(
+            *(columns[name].alias(name) for name in RECORD),
+            *(value.alias(f"_key_{at}") for at, value in enumerate(key)),
+            (values[contract.latest_by] if contract.latest_by else F.lit(None)).alias("_latest"),
+            is_valid(contract, columns, values).alias(_VALID),
+        )
     )
-    by = (["_latest"] if order else []) + [BATCH_ID, SOURCE_FILE, ROW_NUMBER]
+    # Rejected candidates are ranked last instead of filtered out first: a filter would be moved
+    # below the join, and there cast every record. The keys themselves are compared, not hashes.
+    order = [_VALID, "_latest", BATCH_ID, SOURCE_FILE, ROW_NUMBER]
     latest_first = Window.partitionBy(*(f"_key_{at}" for at in range(len(key)))).orderBy(
-        *(F.col(name).desc_nulls_last() for name in by)
+        *(F.col(name).desc_nulls_last() for name in order)
     )
     whole = latest_first.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     return (
-        ranked.select(
+        candidates.select(
             *RECORD,
             F.first(SOURCE_FILE).over(whole).alias(SUPERSEDED_BY_FILE),
             F.first(ROW_NUMBER).over(whole).alias(SUPERSEDED_BY_ROW),
             F.row_number().over(latest_first).alias("_rank"),
+            _VALID,
         )
-        .filter(F.col("_rank") > 1)
-        .drop("_rank")
+        .filter((F.col("_rank") > 1) & F.col(_VALID))
+        .drop("_rank", _VALID)
     )
 
 
@@ -111,16 +119,17 @@ def clean_sales(bronze: DataFrame, superseded: DataFrame, contract: Contract) ->
         A row a sale, with exactly the columns of `contract.schema`.
     """
     columns = received(bronze)
-    values = typed_columns(contract, columns)
-    valid = is_valid(columns, checks(contract, columns, values))
+    typed = by_position(bronze).select(
+        "*", *(value.alias(name) for name, value in typed_columns(contract, columns).items())
+    )
+    values = {column.name: F.col(column.name) for column in contract.columns}
+    valid = is_valid(contract, columns, values)
+    # A filter on casts is moved below them by the engines, and every cast computed twice. It
+    # stays where it is behind something that is not deterministic.
+    accepted = typed.withColumn(_VALID, F.when(F.rand(0) >= 0.0, valid)).filter(_VALID)
     lost = superseded.select(*(F.col(name) for name in RECORD))
     return (
-        by_position(bronze)
-        .filter(valid)
-        .select(
-            *(value.alias(name) for name, value in values.items()),
-            *(columns[name].alias(name) for name in RECORD),
-        )
+        accepted.select(*values, *(columns[name].alias(name) for name in RECORD))
         .join(lost, list(RECORD), "left_anti")
         .select(*(name for name, _ in contract.schema))
     )
@@ -138,15 +147,15 @@ def quarantine_sales(bronze: DataFrame, contract: Contract) -> DataFrame:
         never empty) before the lineage.
     """
     columns = received(bronze)
-    found = checks(contract, columns, typed_columns(contract, columns))
+    values = typed_columns(contract, columns)
     lineage = (SOURCE_FILE, ROW_NUMBER, INGESTED_AT, BATCH_ID)
     own = [name for name in columns if name not in lineage]
     return (
         by_position(bronze)
-        .filter(~is_valid(columns, found))
+        .filter(~is_valid(contract, columns, values))
         .select(
             *(columns[name].alias(name) for name in own),
-            reasons(columns, found),
+            reasons(columns, checks(contract, columns, values)),
             *(columns[name].alias(name) for name in lineage if name in columns),
         )
     )
