@@ -10,6 +10,7 @@ from kedro.io.core import DatasetNotFoundError
 
 from nbx_medallion import engines
 from nbx_medallion.errors import UserError
+from nbx_medallion.interrupt import was_interrupted, watch_run
 
 
 class MedallionSession(KedroSession):
@@ -23,21 +24,21 @@ class MedallionSession(KedroSession):
                 run was interrupted. Any other error keeps its traceback.
         """
         running_before = engines.session_is_running()
-        try:
-            return super().run(*args, **kwargs)
-        except KeyboardInterrupt:
-            raise UserError(
-                "Interrupted. Each table is as it was before the run or as the run wrote it; run"
-                " again to complete."
-            ) from None
-        except Exception as error:
-            mistake = find_user_error(error)
-            if mistake is None:
-                raise
-            raise mistake from None
-        finally:
-            if not running_before:
-                engines.stop_session()
+        with watch_run():
+            try:
+                return super().run(*args, **kwargs)
+            except KeyboardInterrupt:
+                raise SystemExit(1) from None
+            except Exception as error:
+                if was_interrupted():
+                    raise SystemExit(1) from None
+                mistake = find_user_error(error)
+                if mistake is None:
+                    raise
+                raise mistake from None
+            finally:
+                if not running_before:
+                    engines.stop_session()
 
 
 def find_user_error(error: BaseException) -> UserError | None:

@@ -1,9 +1,7 @@
 """Sail: an engine in Rust that speaks Spark Connect, run inside this process."""
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,12 +49,11 @@ class SailEngine:
                 del sys.modules["IPython"]
         self._server = SparkConnectServer("127.0.0.1", 0)
         self._server.start(background=True)
-        if threading.current_thread() is threading.main_thread():
-            # Sail takes Ctrl-C for itself: put Python's handler back.
-            signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
         _, port = self._server.listening_address
         os.environ[_CONNECT_MODE] = "1"
         self._session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+        # A server in this process needs no second try, and Ctrl-C ends it before the session.
+        self._session.client.set_retry_policies([])
         for key, value in self._settings.items():
             self._session.conf.set(key, str(value))
         return self._session  # type: ignore[no-any-return]
