@@ -8,7 +8,7 @@ The forms a string may have, after trimming:
 | bigint, int | `[+-]digits` |
 | double | `[+-]digits[.digits][e[+-]digits]`, finite; the nearest double |
 | date | `YYYY-MM-DD`, a day that exists, years 0001 to 9999 |
-| timestamp | `YYYY-MM-DD(T or space)HH:MM[:SS[.ffffff]][Z or ±HH:MM]`; UTC without offset |
+| timestamp | `YYYY-MM-DD(T or space)HH:MM:SS[.ffffff][Z or ±HH:MM]`; UTC without offset |
 | boolean | `true` or `false`, in any case |
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from nbx_medallion.contracts.types import STRING, DataType
+from nbx_medallion.contracts.types import DOUBLE, STRING, DataType
 
 #: What is trimmed: the characters Unicode calls white space, and the byte-order mark.
 WHITE_SPACE = (
@@ -28,7 +28,7 @@ WHITE_SPACE = (
 )
 
 _DAY = r"(?:[1-9][0-9]{3}|0[0-9]{2}[1-9]|0[0-9][1-9][0-9]|0[1-9][0-9]{2})-[0-9]{2}-[0-9]{2}"
-_TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+_TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
 _OFFSET = r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
 
 
@@ -57,7 +57,7 @@ def strict_cast(value: Column, source: DataType, target: DataType) -> Column:
     if source == STRING:
         return _FROM_STRING[target.name](value, target)
     if source == target:
-        return value
+        return _finite(value) if source == DOUBLE else value
     return _FROM_OTHERS.get(source.name, {}).get(target.name, _plain)(value, source, target)
 
 
@@ -81,6 +81,10 @@ def _decimal(value: Column, target: DataType) -> Column:
 
 def _double(value: Column, target: DataType) -> Column:
     number = _matching(value, r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", target)
+    return _finite(number)
+
+
+def _finite(number: Column) -> Column:
     return F.when(F.abs(number) < F.lit(float("inf")), number)
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from nbx_medallion.contracts.casts import strict_cast, trimmed
 from nbx_medallion.contracts.model import Expression
+from nbx_medallion.contracts.types import NULL
 
 #: Above it a double has no decimals left to round.
 _LARGE = 1e15
@@ -31,7 +32,7 @@ def to_column(expression: Expression, inputs: Mapping[str, Column]) -> Column:
     if expression.op == "literal":
         return _literal(expression)
     if expression.op == "null":
-        return F.lit(None).cast(str(expression.type))
+        return F.lit(None) if expression.type == NULL else F.lit(None).cast(str(expression.type))
     args = [to_column(arg, inputs) for arg in expression.args]
     return _OPERATIONS[expression.op](expression, args)
 

@@ -1,0 +1,180 @@
+"""What a `transformLogic` computes: the same on each engine, and no value stops a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nbx_medallion.contracts.casts import strict_cast
+from nbx_medallion.contracts.engine_columns import to_column
+from nbx_medallion.contracts.operations import convert
+from nbx_medallion.contracts.sql import parse_expression
+from nbx_medallion.contracts.types import STRING, parse_type
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+D = Decimal
+MONEY = "decimal(18,2)"
+#: Expression, values of a and b, physical type, expected value.
+CASES: list[tuple[str, str | None, str | None, str, Any]] = [
+    # arithmetic on received strings is exact
+    ("a * b", "6", "2.55", MONEY, D("15.30")),
+    ("a * b", " 6 ", "2.550000", MONEY, D("15.30")),
+    ("a * b", "6", "x", MONEY, None),
+    ("a * b", "3", "0.333", MONEY, None),
+    ("round(a * b, 2)", "3", "0.335", MONEY, D("1.01")),
+    ("round(a * b, 2)", "-3", "0.335", MONEY, D("-1.01")),
+    ("round(a)", "2.5", None, MONEY, D("3.00")),
+    ("a * b", "999999999999.999999", "999999999999", MONEY, None),
+    ("a + b", "0.1", "0.2", MONEY, D("0.30")),
+    ("a - b - 1", "5", "0.5", MONEY, D("3.50")),
+    ("a * b", "1e3", "2", MONEY, None),
+    ("-a", "5", None, MONEY, D("-5.00")),
+    ("abs(a)", "-5.5", None, MONEY, D("5.50")),
+    ("a / 100", "1234", None, MONEY, D("12.34")),
+    ("a / 100", "1234.5", None, MONEY, None),
+    ("a / b", "10", "4", MONEY, D("2.50")),
+    ("a / b", "10", "0", MONEY, None),
+    ("a / b", "10", "3", MONEY, None),
+    ("round(a / b, 2)", "10", "3", MONEY, D("3.33")),
+    ("round(a / b, 2)", "-10", "3", MONEY, D("-3.33")),
+    ("round(cast(a as double), 2)", "1.005", None, "double", 1.0),
+    ("cast(a as double) * 2", "1e308", None, "double", None),
+    ("cast(a as int) * cast(b as int)", "2147483647", "2147483647", "bigint", (2**31 - 1) ** 2),
+    ("cast(a as bigint) + 1", "9223372036854775807", None, "bigint", None),
+    # casts are strict
+    ("cast(a as int)", "abc", None, "bigint", None),
+    ("cast(a as int)", "3.7", None, "bigint", None),
+    ("a::int", "7", None, "bigint", 7),
+    ("cast(a as decimal(18,2))", "12.345", None, MONEY, None),
+    ("cast(a as decimal(18,4))", "12.34", None, MONEY, D("12.34")),
+    ("cast(a as decimal(18,4))", "12.3456", None, MONEY, None),
+    ("cast(cast(a as decimal(18,4)) as bigint)", "12.5", None, "bigint", None),
+    ("cast(cast(a as decimal(18,4)) as bigint)", "12.0", None, "bigint", 12),
+    ("cast(a as double)", "15.3", None, MONEY, D("15.30")),
+    ("cast(a as double)", "1e30", None, MONEY, None),
+    ("cast(a as double)", "12345678.5", None, MONEY, D("12345678.50")),
+    ("cast(a as double)", "7", None, "bigint", 7),
+    ("cast(a as double)", "7.5", None, "bigint", None),
+    ("cast(a as double)", "1e30", None, "bigint", None),
+    ("cast(a as boolean)", "yes", None, "boolean", None),
+    ("cast(a as decimal(18,6))", "0", None, "string", "0.000000"),
+    ("cast(a as date)", "2020-01-02", None, "string", "2020-01-02"),
+    # text
+    ("replace(replace(a, '.', ''), ',', '.')", "1.234,56", None, MONEY, D("1234.56")),
+    ("translate(a, '.,', '')", "1.2,3", None, "bigint", 123),
+    ("regexp_replace(a, '[^0-9]', '')", "EUR 12", None, "bigint", 12),
+    (r"regexp_extract(a, '(\\d+)-(\\d+)', 2)", "x12-34", None, "bigint", 34),
+    ("upper(trim(a))", " ab ", None, "string", "AB"),
+    ("lower(a) || '-' || b", "AB", "c", "string", "ab-c"),
+    ("concat(a, b)", "x", None, "string", None),
+    ("concat_ws('-', a, b)", "x", None, "string", "x"),
+    ("substring(a, 2, 2)", "abcd", None, "string", "bc"),
+    ("substring(a, 2)", "abcd", None, "string", "bcd"),
+    ("left(a, 2) || right(a, 1)", "abcd", None, "string", "abd"),
+    ("lpad(a, 4, '0')", "42", None, "string", "0042"),
+    ("rpad(a, 4, '0')", "42", None, "string", "4200"),
+    ("split_part(a, '/', 2)", "x/y/z", None, "string", "y"),
+    ("split_part(a, '/', -1)", "x/y/z", None, "string", "z"),
+    ("length(a)", "é€😀", None, "bigint", 3),
+    ("trim(both '\"' from a)", '"x"', None, "string", "x"),
+    ("ltrim(a)", "  x", None, "string", "x"),
+    # dates
+    ("to_date(a, 'dd/MM/yyyy')", "31/12/2020", None, "date", date(2020, 12, 31)),
+    ("to_date(a, 'dd/MM/yyyy')", "31/02/2020", None, "date", None),
+    ("to_date(a, 'dd/MM/yyyy')", "junk", None, "date", None),
+    ("to_date(a, 'd.M.yy')", "1.2.20", None, "date", date(2020, 2, 1)),
+    ("to_date(a, 'M/d/yyyy H:mm')", "12/1/2010 8:26", None, "date", date(2010, 12, 1)),
+    ("to_timestamp(a, 'M/d/yyyy H:mm')", "12/1/2010 8:26", None, "date", None),
+    (
+        "cast(to_timestamp(a, 'M/d/yyyy H:mm') as date)",
+        "1/2/2010 8:26",
+        None,
+        "date",
+        date(2010, 1, 2),
+    ),
+    ("to_date(a)", "2020-01-02", None, "date", date(2020, 1, 2)),
+    ("date(a)", "2020-1-2", None, "date", None),
+    (
+        "case when a > date '2020-01-01' then 'new' else 'old' end",
+        "2021-05-05",
+        None,
+        "string",
+        "new",
+    ),
+    # conditions
+    ("case when a = 'x' then 1 when a = 'y' then 2.5 end", "y", None, MONEY, D("2.50")),
+    ("case a when 'x' then 'web' else b end", "z", "shop", "string", "shop"),
+    ("if(a > 10, 'big', 'small')", "9.5", None, "string", "small"),
+    ("if(a > 10, 'big', 'small')", "junk", None, "string", "small"),
+    ("coalesce(a, b, 0)", None, None, MONEY, D("0.00")),
+    ("coalesce(a, b)", None, "5", MONEY, D("5.00")),
+    ("nullif(a, 'n/a')", "n/a", None, "string", None),
+    ("nvl(a, 'none')", None, None, "string", "none"),
+    ("a is null", None, None, "boolean", True),
+    ("a is not null and b like 'x%'", "1", "xyz", "boolean", True),
+    ("a in ('x', 'y') or b between 1 and 3", "z", "2", "boolean", True),
+    ("a not in ('x', 'y')", "z", None, "boolean", True),
+    ("not (a <=> b)", None, None, "boolean", False),
+    (r"regexp_like(a, '^\\d{2}$')", "٣٣", None, "boolean", False),
+    ("contains(a, 'b') and startswith(a, 'a') and endswith(a, 'c')", "abc", None, "boolean", True),
+    ("(a = 'x') is true", None, None, "boolean", False),
+    (r"'it\'s'", None, None, "string", "it's"),
+    ("1.50", None, None, MONEY, D("1.50")),
+    ("null", None, None, MONEY, None),
+]
+
+
+@pytest.fixture(params=["true", "false"], ids=["ansi", "no-ansi"])
+def session(
+    request: pytest.FixtureRequest, engine_session: SparkSession, engine_name: str
+) -> Iterator[SparkSession]:
+    """Each engine; Spark in ANSI mode and without. Sail knows one mode."""
+    if engine_name == "sail":
+        yield engine_session
+        return
+    before = engine_session.conf.get("spark.sql.ansi.enabled")
+    engine_session.conf.set("spark.sql.ansi.enabled", request.param)
+    yield engine_session
+    engine_session.conf.set("spark.sql.ansi.enabled", str(before))
+
+
+def test_each_expression_gives_what_it_says_on_every_engine(session: SparkSession) -> None:
+    from pyspark.sql import functions as F
+
+    names = [f"{side}{at}" for at in range(len(CASES)) for side in "ab"]
+    row = tuple(value for case in CASES for value in case[1:3])
+    frame = session.createDataFrame([row], ", ".join(f"{name} string" for name in names))
+    columns = []
+    for at, (text, _, _, kind, _) in enumerate(CASES):
+        expression, target = parse_expression(text), parse_type(kind)
+        assert target is not None
+        value = to_column(expression, {"a": F.col(f"a{at}"), "b": F.col(f"b{at}")})
+        columns.append(strict_cast(value, expression.type, target).alias(f"r{at}"))
+    found = frame.select(*columns).collect()[0]
+    wrong = [
+        f"{text} with a={a!r}, b={b!r} as {kind}: expected {expected!r}, found {value!r}"
+        for (text, a, b, kind, expected), value in zip(CASES, found, strict=True)
+        if value != expected
+    ]
+    assert wrong == []
+
+
+def test_the_short_way_for_a_comparison_is_what_the_parser_gives() -> None:
+    money = parse_type(MONEY)
+    assert money is not None
+    for text in ("amount >= 0", "amount<>12.50", "amount = 3"):
+        assert parse_expression(text, {"amount": money}) == parse_expression(
+            f"({text})", {"amount": money}
+        )
+
+
+def test_a_plain_name_is_the_received_column() -> None:
+    assert parse_expression("`Order Date`") == parse_expression("(`Order Date`)")
+    assert parse_expression("a").type == STRING
+    assert convert(parse_expression("a"), STRING) == parse_expression("a")
