@@ -8,6 +8,7 @@ operations in a class, possessive quantifiers).
 from __future__ import annotations
 
 import re
+import warnings
 
 _SETS = {"d": "0-9", "w": "A-Za-z0-9_", "s": r" \t\n\x0B\f\r"}
 _DOT = r"[^\n\r\x{2028}\x{2029}]"
@@ -33,7 +34,9 @@ def portable_pattern(pattern: str) -> str:
         PatternError: If it cannot be compiled, or has no common meaning.
     """
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():  # of what is refused below
+            warnings.simplefilter("ignore", FutureWarning)
+            re.compile(pattern)
     except re.error as error:
         raise PatternError(f"is not a regular expression: {error}") from None
     parts: list[str] = []

@@ -82,6 +82,7 @@ def _syntax_tree(text: str) -> Any:
     except SqlglotError as error:
         details = getattr(error, "errors", None)
         what = details[0]["description"] if details else str(error).split("\n")[0]
+        what = what.partition(" for <class")[0]
         where = f" (line {details[0]['line']}, column {details[0]['col']})" if details else ""
         raise ExpressionError(f"is not valid SQL: {what}{where}") from None
     if len(trees) != 1 or trees[0] is None:
