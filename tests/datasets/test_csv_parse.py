@@ -1,6 +1,7 @@
 """The strict rule, the fast way to the same, and that one never differs from the other."""
 
 import csv
+import gc
 import io
 import random
 import time
@@ -262,6 +263,17 @@ def test_long_mixes_of_regular_and_irregular_text() -> None:
     expected = reference(text, 2)
     for window in (1 << 10, 1 << 14, 1 << 20):
         assert read_all(b"a,b\n" + text, window=window)[1] == expected
+
+
+def test_batches_hold_memory_of_arrow_alone() -> None:
+    """Memory of NumPy in a batch can make Sail hang when it writes much: seldom in a small test."""
+    dialect = CsvDialect()
+    text = b"1,2\n" * 10_000 + b"x\n" + b'1,"2' + b"\n3,4" * 10_000
+    gc.collect()
+    before = pa.total_allocated_bytes()
+    parser = RecordParser(["a", "b"], ["a", "b"], "f.csv", dialect)
+    batches = list(parser.parse(BlockReader(io.BytesIO(text), dialect), 1))
+    assert pa.total_allocated_bytes() - before >= sum(batch.nbytes for batch in batches)
 
 
 @pytest.mark.parametrize(

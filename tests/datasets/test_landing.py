@@ -165,7 +165,7 @@ def test_files_as_a_frame(tmp_path: Path, landing_session: "SparkSession") -> No
 def test_thousands_of_files_written_to_a_table(
     tmp_path: Path, landing_session: "SparkSession"
 ) -> None:
-    """Memory of NumPy in a batch makes Sail hang here, and nowhere else."""
+    """Small files are grouped. Only a write shows a batch that makes Sail hang."""
     source, table = tmp_path / "in", tmp_path / "table"
     source.mkdir()
     for at in range(2_000):
