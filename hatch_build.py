@@ -11,6 +11,4 @@ class DevelopmentInstall(BuildHookInterface):  # type: ignore[misc,type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the file where Python looks for it."""
         if version == "editable":
-            build_data["force_include_editable"]["nbx_medallion_start.pth"] = (
-                "nbx_medallion_start.pth"
-            )
+            build_data["force_include_editable"]["_nbx_medallion.pth"] = "_0_nbx_medallion.pth"

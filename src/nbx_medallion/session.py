@@ -1,6 +1,6 @@
 """The project's session: engines always stop, and a user's mistake is one message."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kedro.config import MissingConfigException
@@ -10,7 +10,7 @@ from kedro.io.core import DatasetNotFoundError
 
 from nbx_medallion import engines
 from nbx_medallion.errors import UserError
-from nbx_medallion.interrupt import was_interrupted, watch_run
+from nbx_medallion.interrupt import RunWatch
 
 
 class MedallionSession(KedroSession):
@@ -24,15 +24,15 @@ class MedallionSession(KedroSession):
                 run was interrupted. Any other error keeps its traceback.
         """
         running_before = engines.session_is_running()
-        with watch_run():
+        with RunWatch() as watch:
             try:
                 return super().run(*args, **kwargs)
             except KeyboardInterrupt:
                 raise SystemExit(1) from None
             except Exception as error:
-                if was_interrupted():
+                if watch.interrupted:
                     raise SystemExit(1) from None
-                mistake = find_user_error(error)
+                mistake = find_user_error(error, asked_for=kwargs)
                 if mistake is None:
                     raise
                 raise mistake from None
@@ -41,11 +41,14 @@ class MedallionSession(KedroSession):
                     engines.stop_session()
 
 
-def find_user_error(error: BaseException) -> UserError | None:
+def find_user_error(
+    error: BaseException, asked_for: Mapping[str, Any] | None = None
+) -> UserError | None:
     """The user's mistake behind an error, None for a bug.
 
     Args:
         error: What was raised, with its chain of causes.
+        asked_for: What to run, as `KedroSession.run` was told.
     """
     chain = list(_causes(error))
     for cause in chain:
@@ -57,7 +60,12 @@ def find_user_error(error: BaseException) -> UserError | None:
     if isinstance(outermost, DatasetError) and len(chain) == 1:
         return UserError(str(outermost))
     if type(outermost) is ValueError and _raised_in_kedro(outermost):
-        return UserError(str(outermost))
+        given = [
+            f"{name}={value!r}"
+            for name, value in (asked_for or {}).items()
+            if value and name != "runner"
+        ]
+        return UserError(f"{outermost} (asked for: {', '.join(given)})")
     return None
 
 

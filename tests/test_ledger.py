@@ -1,0 +1,93 @@
+"""What a run says of itself."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbx_medallion.errors import UserError
+from nbx_medallion.ledger import LedgerRow, RunReport, check_balance, render
+
+
+def row(table: str, **changes: object) -> LedgerRow:
+    """A ledger row of a table that the run made."""
+    values = {
+        "run_id": "2026-01-31T10.00.00.000Z",
+        "environment": "local",
+        "table_name": table,
+        "rows_in": 1200,
+        "rows_out": 1200,
+        "rows_quarantined": 0,
+        "rows_superseded": 0,
+        "delta_version_before": None,
+        "delta_version_after": 1,
+        "seconds": 0.25,
+    }
+    return LedgerRow(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_balance_names_the_numbers_of_what_is_lost() -> None:
+    with pytest.raises(UserError) as raised:
+        check_balance("bronze.sales_raw", 1200, {"silver.sales_clean": 1000, "quarantine": 150})
+
+    assert str(raised.value) == (
+        "Records are not accounted for: bronze.sales_raw 1,200, but silver.sales_clean 1,000 +"
+        " quarantine 150 = 1,150 (50 lost). A table was changed by another program, or a layer has"
+        " a fault. Run the whole pipeline again to rebuild the tables from the landing files; if it"
+        " does not balance then, report it with this message."
+    )
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=4), st.integers(-5, 5))
+def test_balance_holds_exactly_where_the_parts_add_up(parts: list[int], off: int) -> None:
+    named = {f"part {number}": count for number, count in enumerate(parts)}
+
+    if off == 0:
+        check_balance("received", sum(parts), named)
+    else:
+        with pytest.raises(UserError):
+            check_balance("received", sum(parts) + off, named)
+
+
+def test_summary_of_a_run() -> None:
+    report = RunReport("2026-01-31T10.00.00.000Z", "local")
+    report.rows = [
+        row("bronze.sales_raw"),
+        row("silver.sales_clean", rows_out=1000, rows_quarantined=150, rows_superseded=50),
+        row("gold_ml.m_v1", rows_out=7, delta_version_before=1),
+    ]
+    report.reasons = {"amount: type": 100, "customer_id: required": 1050}
+    report.warnings = {"amount_not_negative": 3}
+    report.notes = ["not read, neither .csv nor .csv.gz: readme.txt"]
+
+    assert render(report, 2.345) == (
+        "\n"
+        "Run 2026-01-31T10.00.00.000Z in local: 2.3 s\n"
+        "\n"
+        "  table                rows  quarantined  superseded      version  seconds\n"
+        "  ------------------  -----  -----------  ----------  -----------  -------\n"
+        "  bronze.sales_raw    1,200            -           -            1      0.2\n"
+        "  silver.sales_clean  1,000          150          50            1      0.2\n"
+        "  gold_ml.m_v1            7            -           -  1 unchanged      0.2\n"
+        "\n"
+        "Quarantined for (a record can have several reasons):\n"
+        "  1,050  customer_id: required\n"
+        "    100  amount: type\n"
+        "\n"
+        "Kept, with a warning:\n"
+        "  3  amount_not_negative\n"
+        "\n"
+        "Notes:\n"
+        "  not read, neither .csv nor .csv.gz: readme.txt"
+    )
+
+
+def test_summary_without_anything_to_tell() -> None:
+    report = RunReport("2026-01-31T10.00.00.000Z", "dev", rows=[row("bronze.sales_raw")])
+
+    assert render(report, 1).splitlines()[1:] == [
+        "Run 2026-01-31T10.00.00.000Z in dev: 1.0 s",
+        "",
+        "  table              rows  quarantined  superseded  version  seconds",
+        "  ----------------  -----  -----------  ----------  -------  -------",
+        "  bronze.sales_raw  1,200            -           -        1      0.2",
+    ]
