@@ -100,8 +100,8 @@ def test_everything_a_column_can_say() -> None:
     transformLogic: "Quantity * `Unit Price`"
     logicalTypeOptions: {minimum: 0.5, exclusiveMaximum: 100}
     enum: [{value: 1}, {value: 2.50}]
-  - {name: day, physicalType: date, logicalTypeOptions: {minimum: 2020-01-01, maximum: '2021-01-01'},
-     primaryKey: true, primaryKeyPosition: 2}
+  - {name: day, physicalType: date, primaryKey: true, primaryKeyPosition: 2,
+     logicalTypeOptions: {minimum: 2020-01-01, maximum: '2021-01-01'}}
   - {name: id, physicalType: string, primaryKey: true, primaryKeyPosition: 1,
      logicalTypeOptions: {pattern: '^\\w+$', minLength: 1, maxLength: 9}}
 """,
