@@ -94,7 +94,7 @@ class RunHooks:
             }
             if dataset_name == BRONZE:
                 dataset.provenance["records_received"] = self._landing().records
-            logger.info("%s ...", dataset.table_name)
+            logger.info("writing %s", dataset.table_name)
         self._saves[dataset_name] = time.monotonic()
 
     @hook_impl
