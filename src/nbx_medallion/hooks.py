@@ -11,26 +11,32 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from nbx_medallion.accounting import (
+    BRONZE,
+    QUARANTINE,
+    SALES,
+    SILVER,
+    SUPERSEDED,
+    check_bronze,
+    check_silver,
+    check_thresholds,
+    delta_table,
+    landing_notes,
+)
 from nbx_medallion.config import current_config
-from nbx_medallion.contracts.model import Contract
 from nbx_medallion.datasets.delta_table import DeltaTableDataset, Write
 from nbx_medallion.datasets.landing import LandingFilesDataset
 from nbx_medallion.datasets.landing_scan import LandingScan
-from nbx_medallion.ledger import LedgerRow, RunReport, check_balance, render
+from nbx_medallion.ledger import LedgerRow, RunReport, render
 from nbx_medallion.ml_models.write_once import check_write_once
 
 logger = logging.getLogger(__name__)
 
 LANDING = "landing_sales"
-BRONZE = "bronze_sales_raw"
-SILVER = "silver_sales_clean"
-QUARANTINE = "silver_sales_quarantine"
-SUPERSEDED = "silver_sales_superseded"
 PROFILE = "silver_sales_profile"
 LEDGER = "ops_run_ledger"
 SUMMARY = "run_summary"
 CLEANED = {SILVER, QUARANTINE, SUPERSEDED}
-SALES = "silver.sales_clean"
 
 
 class RunHooks:
@@ -55,7 +61,7 @@ class RunHooks:
         self._report = RunReport(config.run_id, config.environment)
         outputs = pipeline.all_outputs()
         written = {
-            model: _table(catalog, f"{model.namespace}.dataset@table")
+            model: delta_table(catalog, f"{model.namespace}.dataset@table")
             for model in config.models
             if f"{model.namespace}.dataset@table" in outputs
         }
@@ -102,7 +108,8 @@ class RunHooks:
         """Enter the table in the ledger, and check that every record is accounted for.
 
         Raises:
-            UserError: Records were lost or doubled.
+            UserError: Records were lost or doubled, or more are in quarantine than the contract
+                allows.
         """
         seconds = time.monotonic() - self._saves.pop(dataset_name)
         dataset = self._catalog.get(dataset_name)
@@ -117,6 +124,9 @@ class RunHooks:
         if dataset_name == BRONZE:
             self._report.notes += landing_notes(self._landing(), current_config().contract(SALES))
             check_bronze(self._catalog)
+        if dataset_name == QUARANTINE:
+            contract = current_config().contract(SALES)
+            self._report.notes += check_thresholds(self._catalog, contract.thresholds)
         if dataset_name in CLEANED and self._entries.keys() >= CLEANED:
             check_silver(self._catalog)
 
@@ -127,9 +137,9 @@ class RunHooks:
         Raises:
             UserError: Records were lost or doubled.
         """
+        self._keep()
         check_bronze(self._catalog)
         check_silver(self._catalog)
-        self._keep()
         sys.stdout.write(render(self._report, time.monotonic() - self._started) + "\n")
 
     @hook_impl
@@ -152,7 +162,7 @@ class RunHooks:
             rows_in = self._landing().records
         else:
             for source, version in self._sources[node.name].items():
-                rows_in = _table(self._catalog, source).row_count(version)
+                rows_in = delta_table(self._catalog, source).row_count(version)
                 break
         return LedgerRow(
             run_id=self._report.run_id,
@@ -172,75 +182,10 @@ class RunHooks:
         if SILVER in self._entries:
             self._entries[SILVER] = replace(
                 self._entries[SILVER],
-                rows_quarantined=_table(self._catalog, QUARANTINE).row_count(),
-                rows_superseded=_table(self._catalog, SUPERSEDED).row_count(),
+                rows_quarantined=delta_table(self._catalog, QUARANTINE).row_count(),
+                rows_superseded=delta_table(self._catalog, SUPERSEDED).row_count(),
             )
         self._report.rows = list(self._entries.values())
         if self._report.rows:
             self._catalog.save(LEDGER, [asdict(row) for row in self._report.rows])
         self._catalog.save(SUMMARY, self._report.as_json())
-
-
-def _table(catalog: DataCatalog, name: str) -> DeltaTableDataset:
-    dataset = catalog.get(name)
-    if not isinstance(dataset, DeltaTableDataset):
-        raise TypeError(f"{name} is not a Delta table")
-    return dataset
-
-
-def check_bronze(catalog: DataCatalog) -> None:
-    """Check that bronze has every record that was received.
-
-    Raises:
-        UserError: Records were lost or doubled.
-    """
-    bronze = _table(catalog, BRONZE)
-    commits = bronze.commits()
-    if commits:
-        received = commits[-1].metadata["records_received"]
-        check_balance("received", received, {"bronze.sales_raw": bronze.row_count()})
-
-
-def check_silver(catalog: DataCatalog) -> None:
-    """Check that each bronze record is in silver, in quarantine or superseded.
-
-    Tables that were made from different states of bronze are not compared: a run of single nodes
-    leaves them so, and the next run of the layer makes all of them again.
-
-    Raises:
-        UserError: Records were lost or doubled.
-    """
-    tables = [_table(catalog, name) for name in (SILVER, QUARANTINE, SUPERSEDED)]
-    commits = [table.commits() for table in tables]
-    if not all(commits):
-        return
-    made_from = {made[-1].metadata["sources"][BRONZE] for made in commits}
-    if len(made_from) == 1:
-        check_balance(
-            "bronze.sales_raw",
-            _table(catalog, BRONZE).row_count(made_from.pop()),
-            {table.table_name: table.row_count() for table in tables},
-        )
-
-
-def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
-    """What a person should know of the files that were received.
-
-    Args:
-        scan: The files.
-        contract: Contract of the table that they are cleaned into.
-    """
-    notes = [f"not read, neither .csv nor .csv.gz: {path}" for path in scan.skipped]
-    notes += [
-        f"{path}: no record could be mapped to columns: {why}"
-        for path, why in scan.unmapped.items()
-    ]
-    notes += [
-        f"{path}: columns without a name are {', '.join(f'_c{place}' for place in places)}"
-        for path, places in scan.blank_headers.items()
-    ]
-    further = [name for name in scan.columns if name not in contract.inputs]
-    if further:
-        names = ", ".join(further)
-        notes.append(f"columns that the contract does not use, kept in bronze: {names}")
-    return notes

@@ -213,7 +213,8 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         return self.table.exists()
 
     def _describe(self) -> dict[str, Any]:
-        return {"table": self.table_name, "location": self.table.location, "mode": self._mode}
+        where = "table" if isinstance(self.table, NamedTable) else "filepath"
+        return {"contract": self.table_name, where: self.table.location, "mode": self._mode}
 
     def _target(self, contract: Contract, found: list[TableColumn]) -> list[TableColumn]:
         """The columns that the table has after the save, but for new ones of an open table."""

@@ -1,0 +1,143 @@
+"""Whether every record is accounted for, and what else a run has to say of its records."""
+
+from collections.abc import Iterable
+
+from kedro.io import DataCatalog
+
+from nbx_medallion.contracts.model import Contract, Threshold
+from nbx_medallion.datasets.delta_table import DeltaTableDataset
+from nbx_medallion.datasets.landing_scan import LandingScan
+from nbx_medallion.errors import UserError
+from nbx_medallion.ledger import check_balance
+
+BRONZE = "bronze_sales_raw"
+SILVER = "silver_sales_clean"
+QUARANTINE = "silver_sales_quarantine"
+SUPERSEDED = "silver_sales_superseded"
+SALES = "silver.sales_clean"
+
+
+def delta_table(catalog: DataCatalog, name: str) -> DeltaTableDataset:
+    """The Delta table of a name in the catalog."""
+    dataset = catalog.get(name)
+    if not isinstance(dataset, DeltaTableDataset):
+        raise TypeError(f"{name} is not a Delta table")
+    return dataset
+
+
+def check_bronze(catalog: DataCatalog) -> None:
+    """Check that bronze has every record that was received.
+
+    Raises:
+        UserError: Records were lost or doubled.
+    """
+    bronze = delta_table(catalog, BRONZE)
+    commits = bronze.commits()
+    if commits:
+        received = commits[-1].metadata["records_received"]
+        check_balance("received", received, {"bronze.sales_raw": bronze.row_count()})
+
+
+def check_silver(catalog: DataCatalog) -> None:
+    """Check that each bronze record is in silver, in quarantine or superseded.
+
+    Tables that were made from different states of bronze are not compared: a run of single nodes
+    leaves them so, and the next run of the layer makes all of them again.
+
+    Raises:
+        UserError: Records were lost or doubled.
+    """
+    tables = [delta_table(catalog, name) for name in (SILVER, QUARANTINE, SUPERSEDED)]
+    commits = [table.commits() for table in tables]
+    if not all(commits):
+        return
+    made_from = {made[-1].metadata["sources"][BRONZE] for made in commits}
+    if len(made_from) == 1:
+        check_balance(
+            "bronze.sales_raw",
+            delta_table(catalog, BRONZE).row_count(made_from.pop()),
+            {table.table_name: table.row_count() for table in tables},
+        )
+
+
+def check_thresholds(catalog: DataCatalog, thresholds: Iterable[Threshold]) -> list[str]:
+    """Compare the quarantine, just written, with what the contract allows.
+
+    Args:
+        catalog: The catalog of the run.
+        thresholds: The contract's limits.
+
+    Returns:
+        A sentence for each limit of severity `warning` that is exceeded.
+
+    Raises:
+        UserError: A limit of severity `error` is exceeded.
+    """
+    quarantine = delta_table(catalog, QUARANTINE)
+    rejected, records = quarantine.row_count(), delta_table(catalog, BRONZE).row_count()
+    told = []
+    for threshold in thresholds:
+        if not threshold.is_broken(rejected, records):
+            continue
+        limit = f"{'less than' if threshold.exclusive else 'at most'} {threshold.limit}"
+        unit = "%" if threshold.unit == "percent" else " records"
+        message = (
+            f"{SALES}: {rejected:,} of {records:,} records ({rejected / records:.1%}) are in"
+            f" quarantine, and the contract allows {limit}{unit} ({threshold.name})."
+        )
+        if threshold.severity == "error":
+            raise UserError(
+                f"{message} Most frequent:\n{_top_reasons(quarantine)}\n"
+                f"They are in {quarantine.table_name} ({quarantine.table.location}), column"
+                " _reasons. No table after it was changed. Correct the files or the contract and"
+                " run again."
+            )
+        told.append(message)
+    return told
+
+
+def _top_reasons(quarantine: DeltaTableDataset, most: int = 5) -> str:
+    from pyspark.sql import functions as F
+
+    counts = (
+        quarantine.load()
+        .select(F.explode("_reasons").alias("reason"))
+        .groupBy("reason")
+        .agg(F.count(F.lit(1)).alias("records"))
+        .orderBy(F.desc("records"), "reason")
+        .limit(most)
+        .collect()
+    )
+    return "\n".join(f"  {row['records']:,}  {row['reason']}" for row in counts)
+
+
+def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
+    """What a person should know of the files that were received.
+
+    Args:
+        scan: The files.
+        contract: Contract of the table that they are cleaned into.
+    """
+    notes = [f"not read, neither .csv nor .csv.gz: {path}" for path in scan.skipped]
+    notes += [
+        f"{path}: no record could be mapped to columns: {why}"
+        for path, why in scan.unmapped.items()
+    ]
+    notes += [
+        f"{path}: columns without a name are {', '.join(f'_c{place}' for place in places)}"
+        for path, places in scan.blank_headers.items()
+    ]
+    names: dict[str, list[str]] = {}
+    for file in scan.files:
+        names.setdefault(file.fingerprint, []).append(file.path)
+    notes += [
+        f"the same content under several names, each counted: {', '.join(paths)}"
+        for paths in names.values()
+        if len(paths) > 1
+    ]
+    further = [name for name in scan.columns if name not in contract.inputs]
+    if further:
+        notes.append(
+            f"columns that the contract does not use, kept in bronze: {', '.join(further)}"
+        )
+    return notes
