@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from nbx_medallion.contracts.loader import parse_contract
 from nbx_medallion.contracts.model import Contract
+from nbx_medallion.contracts.usage import check_layer
 from nbx_medallion.errors import UserError
 from nbx_medallion.ml_models.config import parse_models
 from nbx_medallion.ml_models.definition import ModelDefinition, derive_contract
@@ -163,7 +164,9 @@ class MedallionConfigLoader(OmegaConfigLoader):
                 f"{table}: there is no contract {file}. Write one: every table of the pipeline"
                 " has its columns, types and rules there."
             )
-        return parse_contract(self._read(file), f"conf/{self.base_env}/{relative}")
+        parsed = parse_contract(self._read(file), f"conf/{self.base_env}/{relative}")
+        check_layer(parsed)
+        return parsed
 
     def _read_models(self) -> tuple[str, str]:
         given = os.environ.get(MODELS_VARIABLE)

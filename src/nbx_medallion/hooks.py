@@ -24,6 +24,7 @@ from nbx_medallion.accounting import (
     landing_notes,
 )
 from nbx_medallion.config import current_config
+from nbx_medallion.contracts.usage import check_usage
 from nbx_medallion.datasets.delta_table import DeltaTableDataset, Write
 from nbx_medallion.datasets.landing import LandingFilesDataset
 from nbx_medallion.datasets.landing_scan import LandingScan
@@ -59,6 +60,7 @@ class RunHooks:
         self._saves: dict[str, float] = {}
         self._entries: dict[str, LedgerRow] = {}
         self._report = RunReport(config.run_id, config.environment)
+        check_usage(config.contract(SALES))
         outputs = pipeline.all_outputs()
         written = {
             model: delta_table(catalog, f"{model.namespace}.dataset@table")

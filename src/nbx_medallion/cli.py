@@ -1,0 +1,101 @@
+"""The project's own commands: ``kedro contracts``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from kedro.framework.project import pipelines, settings
+from kedro.framework.startup import ProjectMetadata
+from kedro.io import DataCatalog
+
+from nbx_medallion.config import MedallionConfigLoader, current_config
+from nbx_medallion.contracts.reference import reference
+from nbx_medallion.contracts.usage import check_usage
+from nbx_medallion.datasets.commits import DeltaCommitsDataset
+from nbx_medallion.datasets.delta_table import DeltaTableDataset
+from nbx_medallion.errors import UserError
+
+DOCUMENT = Path("docs/DATA_CONTRACTS_AND_RULES.md")
+START = "<!-- made by `kedro contracts docs`: what is below is not edited by hand -->\n"
+END = "<!-- end of what `kedro contracts docs` makes -->\n"
+
+
+@click.group()
+def cli() -> None:
+    """Commands of the NBX medallion pipeline."""
+
+
+@cli.group()
+def contracts() -> None:
+    """Check data contracts, and describe them for people."""
+
+
+@contracts.command()
+@click.pass_obj
+def check(metadata: ProjectMetadata) -> None:
+    """Check every contract and the model list, for each environment.
+
+    Exit code 1 and one message where a contract is not valid, a table has none, or a column that
+    code or a model uses does not exist. Needs no engine and no table.
+    """
+    environments = list(_environments(metadata.project_path / settings.CONF_SOURCE))
+    for environment, config in environments:
+        for table in config.contract_tables():
+            config.contract(table)
+        check_usage(config.contract("silver.sales_clean"))
+        catalog = DataCatalog.from_config(config["catalog"])
+        for name in sorted(pipelines["__default__"].datasets() | {"ops_run_ledger"}):
+            dataset = catalog.get(name)
+            if isinstance(dataset, DeltaCommitsDataset):
+                dataset = dataset.table
+            if isinstance(dataset, DeltaTableDataset):
+                _ = dataset.contract
+        click.echo(
+            f"{environment}: {len(config.contract_tables())} contracts and"
+            f" {len(config.models)} model versions are valid."
+        )
+
+
+@contracts.command()
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; fail if out of date.")
+@click.pass_obj
+def docs(metadata: ProjectMetadata, only_check: bool) -> None:
+    """Write the tables of docs/DATA_CONTRACTS_AND_RULES.md from the contracts."""
+    path = metadata.project_path / DOCUMENT
+    text = path.read_text(encoding="utf-8")
+    made = with_reference(text)
+    if made == text:
+        click.echo(f"{DOCUMENT} is up to date.")
+    elif only_check:
+        raise UserError(f"{DOCUMENT} is out of date. Run `kedro contracts docs`.")
+    else:
+        path.write_text(made, encoding="utf-8")
+        click.echo(f"{DOCUMENT} written.")
+
+
+def with_reference(text: str) -> str:
+    """Put the reference of the current contracts in its place in a document.
+
+    Args:
+        text: The document, with the two marks.
+
+    Raises:
+        UserError: A mark is missing.
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise UserError(
+            f"{DOCUMENT}: expected the lines {START.strip()!r} and {END.strip()!r}, around what is"
+            " made from the contracts. Restore them."
+        )
+    config = current_config()
+    made = reference(config.contract(table) for table in config.contract_tables())
+    return f"{before}{start}\n{made}\n{end}{after}"
+
+
+def _environments(conf: Path) -> Iterator[tuple[str, MedallionConfigLoader]]:
+    arguments = settings.CONFIG_LOADER_ARGS
+    for folder in sorted(path for path in conf.iterdir() if path.is_dir()):
+        if folder.name != arguments["base_env"]:
+            yield folder.name, MedallionConfigLoader(str(conf), env=folder.name, **arguments)
