@@ -256,21 +256,37 @@ class PathTable:
 
 
 class NamedTable:
-    """A Delta table of a catalog, as ``<catalog>.<schema>.<table>``."""
+    """A Delta table of a catalog, as ``<catalog>.<schema>.<table>``.
+
+    Where Delta runs on Spark, and so on Databricks, SQL answers for it and no path is touched.
+    Sail has no SQL for a table's history: there its log is read where the catalog says it is.
+    """
 
     def __init__(self, name: str) -> None:
         self.location = name
 
     def exists(self) -> bool:
-        """Whether the catalog has the table."""
-        return bool(active_session().catalog.tableExists(self.location))
+        """Whether the catalog has the table, and rows were once written to it.
+
+        A table is made, then filled: one that never was is what a run left that was killed there.
+        """
+        if not active_session().catalog.tableExists(self.location):
+            return False
+        log = self._log()
+        if log is not None:
+            return log.version() > 0
+        return not _is_creation(self._history(1)[0])
 
     def version(self) -> int:
         """The current version."""
-        return int(self._history(1)[0]["version"])
+        log = self._log()
+        return log.version() if log else int(self._history(1)[0]["version"])
 
     def columns(self) -> list[TableColumn]:
         """The columns, in order."""
+        log = self._log()
+        if log is not None:
+            return log.columns()
         fields = active_session().table(self.location).schema.fields
         return [
             TableColumn(
@@ -284,12 +300,18 @@ class NamedTable:
 
     def row_count(self, version: int | None = None) -> int:
         """Rows at a version: a count that Delta answers from the statistics of its log."""
+        log = self._log()
+        if log is not None:
+            return log.row_count(version)
         as_of = "" if version is None else f" VERSION AS OF {version}"
         query = f"SELECT count(*) FROM {self.location}{as_of}"  # noqa: S608
         return int(active_session().sql(query).collect()[0][0])
 
     def rows_written(self, version: int) -> int:
         """Rows that the commit of a version wrote, from its operation metrics."""
+        log = self._log()
+        if log is not None:
+            return log.rows_written(version)
         for entry in self._history(None):
             if entry["version"] == version:
                 return _rows_written(entry)
@@ -297,6 +319,9 @@ class NamedTable:
 
     def commits(self) -> list[Commit]:
         """The commits that this project wrote, oldest first, as far as the log keeps them."""
+        log = self._log()
+        if log is not None:
+            return log.commits()
         return [
             Commit(
                 version=entry["version"],
@@ -310,34 +335,88 @@ class NamedTable:
 
     def add_columns(self, columns: Sequence[TableColumn]) -> None:
         """Add nullable columns at the end."""
-        _add_columns_by_sql(self.location, columns)
+        log = self._log()
+        if log is not None:
+            log.add_columns(columns)
+        else:
+            _add_columns_by_sql(self.location, columns)
 
     def drop_not_null(self, column: str) -> None:
         """Let a column be NULL."""
+        log = self._log()
+        if log is not None:
+            log.drop_not_null(column)
+            return
         name = delta_types.quoted(column)
         active_session().sql(f"ALTER TABLE {self.location} ALTER COLUMN {name} DROP NOT NULL")
 
     def read(self, session: "SparkSession", version: int) -> "DataFrame":
         """The rows at a version, lazily."""
+        log = self._log()
+        if log is not None:
+            return log.read(session, version)
         return session.sql(
             f"SELECT * FROM {self.location} VERSION AS OF {version}"  # noqa: S608
         )
 
     def create(self, spec: TableSpec, frame: "DataFrame", options: Mapping[str, str]) -> None:
-        """Make the table, and its schema where that is missing, then write the first rows."""
-        schema = self.location.rpartition(".")[0]
-        active_session().sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        active_session().sql(delta_types.create_statement(self.location, spec))
-        self.write(frame, "overwrite", options)
+        """Make the table, and its schema where that is missing, then write the first rows.
+
+        Raises:
+            UserError: The schema is missing and may not be made.
+        """
+        session = active_session()
+        self._create_schema(session)
+        statement = delta_types.create_statement(self.location, spec)
+        # What a killed run left is made anew: see `exists`.
+        session.sql(statement.replace("CREATE TABLE", "CREATE OR REPLACE TABLE", 1))
+        try:
+            self.write(frame, "overwrite", options)
+        except BaseException:
+            session.sql(f"DROP TABLE IF EXISTS {self.location}")
+            raise
 
     def write(self, frame: "DataFrame", mode: str, options: Mapping[str, str]) -> None:
         """Commit rows to the table."""
-        frame.write.format("delta").mode(mode).options(**options).saveAsTable(self.location)
+        log = self._log()
+        if log is not None:
+            log.write(frame, mode, options)
+        else:
+            frame.write.format("delta").mode(mode).options(**options).saveAsTable(self.location)
+
+    def _create_schema(self, session: "SparkSession") -> None:
+        from pyspark.errors import PySparkException
+
+        schema = self.location.rpartition(".")[0]
+        try:
+            # Who may not create schemas can still use one: ask before.
+            if not session.catalog.databaseExists(schema):
+                session.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        except PySparkException as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"{schema}: the schema is missing and could not be created: {reason}. Have an"
+                " administrator of the catalog run resources/schemas.sql, or grant USE CATALOG and"
+                " CREATE SCHEMA to who runs the job."
+            ) from error
+
+    def _log(self) -> PathTable | None:
+        """The table as a directory, None where SQL answers for it."""
+        if runs_delta_on_spark():
+            return None
+        described = active_session().sql(f"DESCRIBE TABLE EXTENDED {self.location}").collect()
+        places = [row[1] for row in described if row[0] == "Location"]
+        return PathTable(str(places[-1]).removeprefix("file:"))
 
     def _history(self, limit: int | None) -> list[dict[str, Any]]:
         last = f" LIMIT {limit}" if limit else ""
         rows = active_session().sql(f"DESCRIBE HISTORY {self.location}{last}").collect()
         return [row.asDict() for row in rows]
+
+
+def _is_creation(entry: Mapping[str, Any]) -> bool:
+    """Whether a commit made an empty table."""
+    return str(entry["operation"]).endswith("TABLE") and "CREATE" in str(entry["operation"])
 
 
 def _must_map(columns: Sequence[TableColumn]) -> bool:

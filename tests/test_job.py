@@ -1,0 +1,286 @@
+"""The job entry point: in Python, from a checkout, and from an installed wheel."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY
+from deltalake import DeltaTable
+
+from nbx_medallion.errors import UserError
+from nbx_medallion.job import _parser, job_run_id, main, run_pipeline
+from nbx_medallion.job_session import local_path
+from nbx_medallion.ledger_check import check_ledger, check_run
+
+SALES = b"order_id,customer_id,amount\n1,0042,10.50\n2,,1.00\n1,0042,11.50\n"
+RUN = "2026-01-31T23.59.59.500Z-42"
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Path:
+    """A received file: three records, of which one is rejected and one superseded."""
+    file = tmp_path / "in/sales.csv"
+    file.parent.mkdir()
+    file.write_bytes(SALES)
+    return file
+
+
+@pytest.fixture
+def sail(start_engine: Callable[[str], Any]) -> None:
+    """The embedded engine, active."""
+    start_engine("sail")
+
+
+def table(root: Path, name: str, env: str = "local") -> list[dict[str, Any]]:
+    """Rows of a table."""
+    found = DeltaTable(str(root / env / name.replace(".", "/"))).to_pyarrow_table()
+    return list(found.to_pylist())
+
+
+def command(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python in a folder, with these environment variables of the project only."""
+    kept = ("PATH", "HOME", "JAVA_HOME")
+    env = {name: os.environ[name] for name in kept if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd, env={**env, **variables}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("2026-01-31T23:59:59.500Z", RUN),
+        ("2026-01-31T23:59:59.5Z", RUN),
+        ("2026-01-31T23:59:59.500999Z", RUN),
+        ("2026-02-01T00:59:59.500000000+01:00", RUN),
+        ("2026-01-31T23:59:59", "2026-01-31T23.59.59.000Z-42"),
+    ],
+)
+def test_run_id_is_made_from_the_job_run(start: str, expected: str) -> None:
+    assert job_run_id(start, "42") == expected
+
+
+def test_run_id_is_refused_where_the_job_run_is_not_known() -> None:
+    with pytest.raises(UserError) as raised:
+        job_run_id("{{job.start_time.iso}}", "42")
+    assert str(raised.value) == (
+        "--job-start-time: expected a time such as 2026-01-31T23:59:59.999Z, found"
+        " '{{job.start_time.iso}}'. Pass {{job.start_time.iso_datetime}}, or --run-id instead."
+    )
+    with pytest.raises(UserError, match=r"^--job-run-id: expected letters, digits, - or _"):
+        job_run_id("2026-01-31T23:59:59Z", "{{job.run_id}}")
+
+
+def test_every_environment_variable_has_a_parameter() -> None:
+    catalog = (REPOSITORY / "conf/base/catalog.yml").read_text()
+    read = {*re.findall(r"\$\{env_path:(\w+)", catalog), "PIPELINE_CONFIG_PATH", "KEDRO_ENV"}
+    twins = {f"--{name.lower().replace('_', '-')}" for name in read - {"KEDRO_ENV"}} | {"--env"}
+    assert twins == {"--env", "--raw-sales-path", "--lakehouse-root", "--pipeline-config-path"}
+    assert twins <= _parser()._option_string_actions.keys()
+
+
+@pytest.mark.usefixtures("sail")
+def test_run_pipeline_writes_every_layer_and_leaves_no_trace_in_the_process(
+    landing: Path, tmp_path: Path
+) -> None:
+    run_pipeline(
+        raw_sales_path=str(landing), lakehouse_root=str(tmp_path / "lake"),
+        run_id=RUN, git_sha="c0ffee", project_path=REPOSITORY,
+    )  # fmt: skip
+
+    assert [row["customer_id"] for row in table(tmp_path / "lake", "silver.sales_clean")] == [
+        "0042"
+    ]
+    registered = table(tmp_path / "lake", "ml_registry.model_versions")
+    assert {(row["run_id"], row["git_sha"]) for row in registered} == {(RUN, "c0ffee")}
+    assert not {"RAW_SALES_PATH", "PIPELINE_CONFIG_PATH", "LAKEHOUSE_ROOT"} & os.environ.keys()
+
+
+@pytest.mark.usefixtures("sail")
+def test_layers_run_as_tasks_share_a_run_that_is_whole(
+    landing: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_ROOT", str(tmp_path / "lake"))
+    common = ["--env=dev", "--git-sha=", "--run-id=", "--lakehouse-root=",
+              "--job-start-time=2026-01-31T23:59:59.5Z", "--job-run-id=42"]  # fmt: skip
+    # A retried task runs again under the id of the run.
+    for layer in ("bronze", "bronze", "silver", "gold_core", "gold_ml"):
+        main([*common, f"--pipelines={layer}", f"--raw-sales-path={landing}"], REPOSITORY)
+
+    with pytest.raises(UserError) as raised:
+        check_ledger(RUN, "dev", project_path=REPOSITORY)
+    assert str(raised.value) == (
+        f"Run {RUN} is not whole: the ledger has no entry for ml_registry.model_versions. Look at"
+        " the tasks of the job run: one failed, or another run id was passed to it."
+    )
+
+    main([*common, "--pipelines=ml_registry"], REPOSITORY)
+    capsys.readouterr()
+    main(["--check-ledger", f"--run-id={RUN}", "--env=dev"], REPOSITORY)
+    assert capsys.readouterr().out.splitlines()[:5] == [
+        f"Run `{RUN}` is whole and balances.",
+        "",
+        "| table | rows in | rows out | quarantined | superseded | version |",
+        "|---|--:|--:|--:|--:|--:|",
+        "| bronze.sales_raw | 3 | 3 | 0 | 0 | 2 |",
+    ]
+
+
+@pytest.mark.usefixtures("sail")
+@pytest.mark.parametrize("packed", [False, True])
+def test_configuration_without_local_runs(
+    packed: bool, landing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(REPOSITORY / "conf", conf, ignore=shutil.ignore_patterns("local"))
+    source = conf
+    if packed:
+        source = tmp_path / "conf.tar.gz"
+        with tarfile.open(source, "w:gz") as archive:
+            archive.add(conf, "conf")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+
+    run_pipeline(
+        raw_sales_path=str(landing), lakehouse_root=str(tmp_path / "lake"),
+        pipelines=["bronze"], conf_source=str(source),
+    )  # fmt: skip
+
+    assert len(table(tmp_path / "lake", "bronze.sales_raw")) == 3
+
+
+def test_configuration_that_is_not_there_is_the_users_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        run_pipeline(conf_source=str(tmp_path / "conf"))
+    assert str(raised.value) == (
+        f"{tmp_path}/conf: expected the project's configuration, found nothing. Name its folder or"
+        " its .tar.gz with --conf-source, or run within the project."
+    )
+    (tmp_path / "conf").write_text("no archive")
+    with pytest.raises(UserError, match=r"conf: expected a configuration folder or a \.tar\.gz"):
+        run_pipeline(conf_source=str(tmp_path / "conf"))
+
+
+def test_unknown_environment_names_the_known_ones() -> None:
+    with pytest.raises(UserError) as raised:
+        run_pipeline(env="production", project_path=REPOSITORY)
+    assert str(raised.value) == (
+        f"production: expected an environment of {REPOSITORY}/conf, one of: base, dev, local, prod,"
+        " staging. Correct --env or KEDRO_ENV."
+    )
+
+
+def test_databricks_run_must_name_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "18.0")
+    with pytest.raises(SystemExit) as raised:
+        main(["--pipelines=bronze"], REPOSITORY)
+    assert raised.value.code == (
+        "Error: env: expected the name of an environment, found none. On Databricks it says which"
+        " catalog the tables are in: pass --env dev (or staging, or prod), or set KEDRO_ENV."
+    )
+
+
+def test_paths_of_databricks_file_system_are_opened_as_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbx_medallion.job_session._DBFS", tmp_path)
+    assert local_path("/mnt/raw/sales.csv") == f"{tmp_path}/mnt/raw/sales.csv"
+    assert local_path("dbfs:/mnt/raw/sales.csv") == f"{tmp_path}/mnt/raw/sales.csv"
+    assert local_path("dbfs:/Volumes/dev/landing/sales") == "/Volumes/dev/landing/sales"
+    assert local_path("/Volumes/dev/landing/sales") == "/Volumes/dev/landing/sales"
+
+
+def test_entry_point_of_a_checkout_honours_the_variables(landing: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models.json"
+    models.write_text(
+        (REPOSITORY / "conf/base/ml_models.json").read_text().replace("churn", "loss")
+    )
+    done = command(
+        str(REPOSITORY / "orchestration/job_entrypoint.py"), cwd=tmp_path,
+        RAW_SALES_PATH="in/sales.csv", PIPELINE_CONFIG_PATH="models.json", LAKEHOUSE_ROOT="lake",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    registered = table(tmp_path / "lake", "ml_registry.model_versions")
+    assert {row["model_name"] for row in registered} == {"loss_model", "clv_model"}
+
+
+def test_refused_run_ends_with_one_message_and_exit_code_1(tmp_path: Path) -> None:
+    done = command(
+        str(REPOSITORY / "orchestration/job_entrypoint.py"), cwd=tmp_path,
+        PIPELINE_CONFIG_PATH="none.json", LAKEHOUSE_ROOT="lake",
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: PIPELINE_CONFIG_PATH=none.json: expected a JSON file with the model list, found"
+        f" nothing there ({tmp_path}/none.json). Correct the variable, or unset it to use the"
+        " project's own.\n"
+    )
+    assert not (tmp_path / "lake").exists()
+
+
+def test_installed_wheel_runs_with_its_configuration_elsewhere(
+    landing: Path, tmp_path: Path
+) -> None:
+    uv = str(Path(sys.executable).with_name("uv"))
+    build = ["build", "--wheel", "--no-build-isolation", "--offline", "-o", str(tmp_path / "dist")]
+    subprocess.run([uv, *build, str(REPOSITORY)], check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    site = tmp_path / "site"
+    install = ["pip", "install", "--offline", "--no-deps", "--target", str(site), str(wheel)]
+    subprocess.run([uv, *install], check=True, capture_output=True)
+    conf = tmp_path / "conf"
+    shutil.copytree(REPOSITORY / "conf", conf, ignore=shutil.ignore_patterns("local"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    done = command(
+        str(site / "bin/nbx-medallion"), f"--conf-source={conf}", f"--raw-sales-path={landing}",
+        f"--lakehouse-root={tmp_path / 'lake'}", "--pipelines=bronze",
+        cwd=elsewhere, PYTHONPATH=str(site),
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert len(table(tmp_path / "lake", "bronze.sales_raw")) == 3
+    assert not any(elsewhere.iterdir())
+
+
+def row(table_name: str, rows_in: int, rows_out: int, **others: int) -> dict[str, Any]:
+    """A ledger row."""
+    empty = {"rows_quarantined": 0, "rows_superseded": 0, "delta_version_after": 1}
+    return {"table_name": table_name, "rows_in": rows_in, "rows_out": rows_out, **empty, **others}
+
+
+def test_run_that_lost_records_is_refused() -> None:
+    ledger = [
+        row("bronze.sales_raw", 3, 3),
+        row("silver.sales_clean", 3, 1, rows_quarantined=1),
+    ]
+    with pytest.raises(UserError) as raised:
+        check_run(RUN, ledger, ["bronze.sales_raw", "silver.sales_clean"])
+    assert str(raised.value).startswith(
+        "Records are not accounted for: bronze.sales_raw 3, but silver.sales_clean 1 + quarantine"
+        " 1 + superseded 0 = 2 (1 lost)."
+    )
+
+
+def test_last_state_of_a_retried_table_counts() -> None:
+    ledger = [
+        row("bronze.sales_raw", 3, 3, delta_version_after=2),
+        row("bronze.sales_raw", 2, 2, delta_version_after=1),
+        row("silver.sales_clean", 3, 1, rows_quarantined=1, rows_superseded=1),
+    ]
+    assert "| bronze.sales_raw | 3 | 3 | 0 | 0 | 2 |" in check_run(RUN, ledger, [])
