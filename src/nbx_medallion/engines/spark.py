@@ -72,10 +72,8 @@ class SparkEngine:
                     conf, {"stdout": log, "stderr": log}
                 )
                 SparkContext(conf=conf, gateway=self._gateway)
-            except KeyboardInterrupt:
-                raise
             except Exception as error:
-                raise UserError(_why_not_started(self._log, conf)) from error
+                raise UserError(_why_not_started(self._log, conf, error)) from error
         self._session = SparkSession.builder.getOrCreate()
         return self._session  # type: ignore[no-any-return]
 
@@ -123,8 +121,8 @@ def _check_java() -> None:
         )
 
 
-def _why_not_started(log: Path, conf: Any) -> str:
-    """The message for a JVM that did not come up, from what it printed."""
+def _why_not_started(log: Path, conf: Any, error: Exception) -> str:
+    """The message for a session that did not come up, from what the JVM printed."""
     printed = log.read_text(errors="replace")
     missing = re.findall(
         r":: ([\w.\-]+#[\w.\-]+;[\w.\-]+): not found|\[NOT FOUND  \] (\S+)", printed
@@ -137,9 +135,9 @@ def _why_not_started(log: Path, conf: Any) -> str:
             " ~/.ivy2.5.2/: check the network or the proxy, or set spark.jars to a JAR on this"
             " machine in spark.yml. Where ~/.m2 holds a broken copy, delete that folder of it."
         )
-    lines = [line for line in printed.splitlines() if line.strip()]
-    cause = next((line for line in lines if "Exception" in line or "Error" in line), None)
+    lines = [line for line in printed.splitlines() if "Exception" in line or "Error" in line]
+    cause = lines[0] if lines else str(error).splitlines()[0]
     return (
-        f"The engine 'spark' did not start: {cause or (lines[-1] if lines else 'it said nothing')}."
-        " Check spark.yml of this environment and the memory of this machine."
+        f"The engine 'spark' did not start: {cause}. Check spark.yml of this environment and the"
+        " memory of this machine."
     )
