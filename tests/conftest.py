@@ -60,7 +60,11 @@ def start_engine(
 
     def start(name: str) -> "SparkSession":
         if name not in running:
-            engine = SailEngine(declared["sail"]) if name == "sail" else SparkEngine(_small(declared["spark"]))
+            engine = (
+                SailEngine(declared["sail"])
+                if name == "sail"
+                else SparkEngine(_small(declared["spark"]))
+            )
             running[name] = (engine, engine.start())
         if name == "sail":
             os.environ[CONNECT_MODE] = "1"
@@ -75,8 +79,14 @@ def start_engine(
 
 
 def _small(conf: dict[str, object]) -> dict[str, object]:
-    """Spark for small frames: one task each, nothing kept for a user interface."""
-    return {**conf, "spark.master": "local[2]", "spark.sql.shuffle.partitions": 1}
+    """Spark for small frames: one task a stage, and a JVM that compiles little."""
+    java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    return {
+        **conf,
+        "spark.master": "local[2]",
+        "spark.sql.shuffle.partitions": 1,
+        "spark.driver.extraJavaOptions": java,
+    }
 
 
 @pytest.fixture(params=ENGINES)

@@ -66,7 +66,7 @@ def test_each_catalog_entry_and_pattern_is_used(env: str) -> None:
 
     unused = [
         name
-        for name in catalog.keys()
+        for name in catalog
         if not name.startswith(("params:", "parameters")) and name not in used
     ]
     patterns = {catalog.config_resolver.match_dataset_pattern(name) for name in used}

@@ -68,7 +68,7 @@ class Lakehouse:
         return DeltaTable(str(self.path(name)))
 
     def rows(self, name: str, *columns: str) -> list[Any]:
-        """Rows of a table, sorted: tuples of the columns, or mappings without what a run changes."""
+        """Rows of a table, sorted: tuples of columns, or all but what a run changes."""
         found = self.table(name).to_pyarrow_table().to_pylist()
         if columns:
             return sorted((tuple(row[c] for c in columns) for row in found), key=repr)

@@ -370,6 +370,6 @@ def test_folder_that_cannot_be_written_is_found_before_the_run(tmp_path: Path) -
         dataset(tmp_path).check()
 
     assert str(raised.value) == (
-        f"{tmp_path}/gold_core: expected a folder that tables can be written to, found: file exists."
-        " Set LAKEHOUSE_ROOT to another folder, or correct its permissions."
+        f"{tmp_path}/gold_core: expected a folder that tables can be written to, found: file"
+        " exists. Set LAKEHOUSE_ROOT to another folder, or correct its permissions."
     )

@@ -252,7 +252,8 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         if differences:
             listed = "\n".join(f"  {line}" for line in differences)
             raise UserError(
-                f"{self.table_name}: the contract does not fit the table at {self.table.location}:\n"
+                f"{self.table_name}: the contract does not fit the table at"
+                f" {self.table.location}:\n"
                 f"{listed}\n"
                 "Only new columns that are not required can be added to a table. Take the change"
                 " back, or drop the table to have it rebuilt."
