@@ -69,6 +69,16 @@ class MedallionConfigLoader(OmegaConfigLoader):
             OmegaConf.register_new_resolver(name, resolver, replace=True)
         return super().__getitem__(key)
 
+    def _read_dir_configs(self, conf_path: str, *args: Any, **kwargs: Any) -> Any:
+        """What a folder declares; nothing where the default environment's is missing.
+
+        A package has no ``conf/local``: it is a user's own.
+        """
+        is_default = self.env is None and Path(conf_path).name == self.default_run_env
+        if is_default and not self._fs.isdir(Path(conf_path).as_posix()):
+            return {}
+        return super()._read_dir_configs(conf_path, *args, **kwargs)
+
     @property
     def environment(self) -> str:
         """Name of the environment of this run."""
