@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from kedro.framework.cli.project import run
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import ProjectMetadata
 from kedro.io import DataCatalog
@@ -14,6 +15,9 @@ from nbx_medallion.contracts.usage import check_usage
 from nbx_medallion.datasets.commits import DeltaCommitsDataset
 from nbx_medallion.datasets.delta_table import DeltaTableDataset
 from nbx_medallion.errors import UserError
+
+# Kedro looks for the packaged project's `run` here, where a project has commands of its own.
+__all__ = ["cli", "run"]
 
 DOCUMENT = Path("docs/DATA_CONTRACTS_AND_RULES.md")
 START = "<!-- made by `kedro contracts docs`: what is below is not edited by hand -->\n"
