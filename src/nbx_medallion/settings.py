@@ -16,3 +16,5 @@ CONFIG_LOADER_ARGS = {
     "config_patterns": {"spark": ["spark*", "spark*/**"]},
     "merge_strategy": {"parameters": "soft", "globals": "soft", "spark": "soft"},
 }
+# Nothing about a run leaves the machine, wherever it is run from.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)
