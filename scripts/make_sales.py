@@ -243,6 +243,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what is wrong with them, dealt in turn (all: {','.join(KINDS)})",
     )
     parser.add_argument(
+        "--without", type=_kinds, default=(), help="kinds to leave out, e.g. unclosed-quote"
+    )
+    parser.add_argument(
         "--duplicates",
         type=_share,
         default=0.05,
@@ -268,12 +271,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed=args.seed,
         bad=0 if args.clean else args.bad,
         duplicates=0 if args.clean else args.duplicates,
-        kinds=args.kinds,
+        kinds=tuple(kind for kind in args.kinds if kind not in args.without),
         extra_column=args.extra_column,
     )
     one_file = args.out.suffix == ".csv"
     if one_file and args.files > 1:
         parser.error(f"--files {args.files} needs a folder, and --out names a file: {args.out}")
+    if not options.kinds and options.bad:
+        parser.error("--without leaves no kind: give --bad 0 for no bad records")
     if args.rows < args.files:
         parser.error(f"--files {args.files} needs as many records, and --rows is {args.rows}")
     digits = len(str(args.files))

@@ -105,6 +105,13 @@ def test_clean_input_has_nothing_wrong(tmp_path: Path) -> None:
     assert all(float(record["amount"]) > 0 for record in records)
 
 
+def test_a_kind_can_be_left_out(tmp_path: Path) -> None:
+    make("--rows", 2_000, "--without", "unclosed-quote", "--out", tmp_path / "x.csv")
+
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.reader(file))) == 2_001
+
+
 def test_shares_are_kept(tmp_path: Path) -> None:
     kinds = "missing-customer"
     shares = ("--bad", 0.1, "--duplicates", 0.02)
@@ -124,6 +131,10 @@ def test_shares_are_kept(tmp_path: Path) -> None:
         (("--files", 2, "--out", "x.csv"), "--files 2 needs a folder, and --out names a file"),
         (("--files", 9, "--rows", 8, "--out", "x"), "--files 9 needs as many records"),
         (("--kinds", "typo", "--out", "x"), "unknown: typo; known: missing-customer,"),
+        (
+            ("--kinds", "return", "--without", "return", "--out", "x"),
+            "--without leaves no kind: give --bad 0 for no bad records",
+        ),
         (("--bad", 1.5, "--out", "x"), "argument --bad: expected a share from 0 to 1, found 1.5"),
         (("--rows", 0, "--out", "x"), "argument --rows: expected a whole number from 1, found 0"),
     ],
