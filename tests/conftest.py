@@ -17,6 +17,9 @@ from nbx_medallion.engines.spark import SparkEngine
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# Sail's gRPC threads live in this process: forking the JVM's launcher must not run their handlers.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
 REPOSITORY = Path(__file__).parents[1]
 CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
 ENGINES = ("sail", "spark")

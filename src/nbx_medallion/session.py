@@ -12,6 +12,8 @@ from nbx_medallion import engines
 from nbx_medallion.errors import UserError
 from nbx_medallion.interrupt import RunWatch
 
+_REFUSING = ("kedro.framework.session", "kedro.io.data_catalog", "kedro.pipeline", "kedro.runner")
+
 
 class MedallionSession(KedroSession):
     """A Kedro session that ends cleanly whatever happens in its run."""
@@ -59,7 +61,7 @@ def find_user_error(
         return UserError(str(outermost))
     if isinstance(outermost, DatasetError) and len(chain) == 1:
         return UserError(str(outermost))
-    if type(outermost) is ValueError and _raised_in_kedro(outermost):
+    if type(outermost) in (ValueError, AttributeError) and _raised_in_kedro(outermost):
         given = [
             f"{name}={value!r}"
             for name, value in (asked_for or {}).items()
@@ -79,9 +81,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _raised_in_kedro(error: BaseException) -> bool:
-    """Whether Kedro itself refused a command line: an unknown pipeline, tag, node or namespace."""
+    """Whether Kedro refused a command line: an unknown pipeline, tag or node, or the runner."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return str(module).startswith(("kedro.framework.session", "kedro.pipeline", "kedro.runner"))
+    return str(module).startswith(_REFUSING)
