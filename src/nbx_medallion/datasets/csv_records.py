@@ -20,7 +20,10 @@ from nbx_medallion.datasets.csv_stream import Readable
 
 WINDOW = 1 << 20
 LIMIT = 32 << 20
-_STRETCH = 1 << 16  # bytes that the strict rule takes before the fast way is tried again
+# Bytes that the strict rule takes before the fast way is tried again: few where irregular records
+# are rare, more the closer they come.
+_STRETCH = (1 << 8, 1 << 16)
+_RESTART = 1 << 17  # bytes of the fast way's next block
 _LF, _CR = 10, 13
 _LINE_END = re.compile(rb"[\r\n]")
 
@@ -247,6 +250,7 @@ class BlockReader:
         separator, quote = ord(self._dialect.separator), ord(self._dialect.quote)
         strict = StrictReader(self._dialect, self._limit)
         size = self._window
+        stretch, most = _STRETCH
         while True:
             self._fill(size)
             left = len(self._data) - self._at
@@ -265,9 +269,11 @@ class BlockReader:
                         prefix.multiline,
                     )
                     size = min(2 * size, self._window)
+                    if prefix.length > 4 * stretch:
+                        stretch = _STRETCH[0]
                     continue
             records, at = strict.read(
-                self._data, self._at, self._at + _STRETCH, self._ended, self._base
+                self._data, self._at, self._at + stretch, self._ended, self._base
             )
             if at == self._at:
                 size = 2 * left
@@ -275,7 +281,8 @@ class BlockReader:
             data = self._data[self._at : at]
             self._at = at
             yield Block(data, self.offset, records, may_split=strict.is_clear)
-            size = min(_STRETCH, self._window)
+            size = min(_RESTART, self._window)
+            stretch = min(2 * stretch, most)
 
     def _fill(self, size: int) -> None:
         if self._ended or len(self._data) - self._at >= size:
