@@ -3,6 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from nbx_medallion.datasets.delta_types import quoted
 from nbx_medallion.datasets.landing_frames import Landing
 
 # A batch id starts with the time its run started: 2026-01-31T23.59.59.999Z.
@@ -44,6 +45,7 @@ def ingest_sales(landing: Landing, received: DataFrame) -> DataFrame:
         started.alias("_ingested_at"),
         F.col("batch_id").alias("_batch_id"),
     )
+    names = [*landing.records.columns, "_ingested_at", "_batch_id"]
     return landing.records.join(F.broadcast(batches), on="_source_file", how="inner").select(
-        *landing.records.columns, "_ingested_at", "_batch_id"
+        *(F.col(quoted(name)) for name in names)
     )
