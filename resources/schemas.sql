@@ -2,7 +2,7 @@
 -- environment's catalog (dev, staging, prod; first `USE CATALOG <catalog>;`). The job creates what
 -- is missing by itself where its principal may; docs/DELIVERY.md has the grants.
 CREATE SCHEMA IF NOT EXISTS bronze COMMENT 'Sales as received: every column, every record';
-CREATE SCHEMA IF NOT EXISTS silver COMMENT 'Sales typed and valid, one row a key; quarantine';
+CREATE SCHEMA IF NOT EXISTS silver COMMENT 'Sales typed and valid, one row a key, and what was rejected';
 CREATE SCHEMA IF NOT EXISTS gold_core COMMENT 'Business metrics that know no model';
 CREATE SCHEMA IF NOT EXISTS gold_ml COMMENT 'One dataset for each version of an ML model';
 CREATE SCHEMA IF NOT EXISTS ml_registry COMMENT 'Every ML dataset ever registered';

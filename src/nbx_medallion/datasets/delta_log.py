@@ -269,9 +269,18 @@ class NamedTable:
         """Whether the catalog has the table, and rows were once written to it.
 
         A table is made, then filled: one that never was is what a run left that was killed there.
+
+        Raises:
+            UserError: The catalog does not answer: there is none of that name, or it is not open
+                to who runs this.
         """
-        if not active_session().catalog.tableExists(self.location):
-            return False
+        from pyspark.errors import PySparkException
+
+        try:
+            if not active_session().catalog.tableExists(self.location):
+                return False
+        except PySparkException as error:
+            raise self._refused("the catalog could not be asked for the table", error) from error
         log = self._log()
         if log is not None:
             return log.version() > 0
@@ -393,12 +402,14 @@ class NamedTable:
             if not session.catalog.databaseExists(schema):
                 session.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         except PySparkException as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise UserError(
-                f"{schema}: the schema is missing and could not be created: {reason}. Have an"
-                " administrator of the catalog run resources/schemas.sql, or grant USE CATALOG and"
-                " CREATE SCHEMA to who runs the job."
-            ) from error
+            raise self._refused("its schema is missing and cannot be created", error) from error
+
+    def _refused(self, what: str, error: Exception) -> UserError:
+        reason = str(error).strip().partition("\n")[0]
+        return UserError(
+            f"{self.location}: {what}: {reason}. Have an administrator create the catalog, run"
+            " resources/schemas.sql in it, and grant the principal that runs the job its use."
+        )
 
     def _log(self) -> PathTable | None:
         """The table as a directory, None where SQL answers for it."""
