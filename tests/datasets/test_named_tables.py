@@ -13,8 +13,8 @@ from kedro.io import DatasetError
 from nbx_medallion import engines
 from nbx_medallion.contracts.model import Column, Contract
 from nbx_medallion.datasets.commits import DeltaCommitsDataset
-from nbx_medallion.datasets.delta_log import NamedTable
 from nbx_medallion.datasets.delta_table import DeltaTableDataset, Write
+from nbx_medallion.datasets.named_table import NamedTable
 from nbx_medallion.errors import UserError
 from nbx_medallion.session import MedallionSession
 

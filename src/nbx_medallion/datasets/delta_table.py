@@ -11,14 +11,9 @@ from kedro.io import AbstractDataset
 
 from nbx_medallion.config import contract as contract_of
 from nbx_medallion.contracts.model import Contract
-from nbx_medallion.datasets.delta_log import (
-    Commit,
-    NamedTable,
-    PathTable,
-    Table,
-    TableColumn,
-    TableSpec,
-)
+from nbx_medallion.datasets.delta_log import Commit, Table, TableColumn, TableSpec
+from nbx_medallion.datasets.named_table import NamedTable
+from nbx_medallion.datasets.path_table import PathTable
 from nbx_medallion.datasets.previews import TablePreview, preview_rows
 from nbx_medallion.engines import active_session, runs_delta_on_spark
 from nbx_medallion.errors import UserError
