@@ -310,6 +310,21 @@ def test_open_table_keeps_odd_names(
     assert table.row_count() == 1
 
 
+def test_open_table_takes_a_column_in_another_case(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    table = dataset(tmp_path, RAW)
+    table.save(engine_session.sql("select 'x' a, 'y' b, cast(1 as bigint) _row_number"))
+
+    table.save(engine_session.sql("select 'x' A, cast(1 as bigint) _row_number"))
+    assert sorted(table.load().columns) == ["A", "_row_number", "b"]
+    assert rows_on_disk(table) == [{"A": "x", "_row_number": 1, "b": None}]
+
+    table.save(engine_session.sql("select 'x' a, cast(1 as bigint) _row_number"))
+    assert rows_on_disk(table) == [{"a": "x", "_row_number": 1, "b": None}]
+    assert rows_on_disk(table, version=1) == [{"a": "x", "b": "y", "_row_number": 1}]
+
+
 def test_open_table_takes_strings_only(engine_session: "SparkSession", tmp_path: Path) -> None:
     frame = engine_session.sql("select 1.5D a, cast(1 as bigint) _row_number")
 

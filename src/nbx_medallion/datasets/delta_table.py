@@ -158,8 +158,11 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         found = self.table.columns() if exists else []
         target = self._target(contract, found)
         frame = self._as_frame(data, target)
+        respelled: list[TableColumn] = []
         if contract.open:
             target += _further_columns(frame, target)
+            respelled = _respelled(frame, target)
+            target = [column for column in target if column not in respelled]
             if not exists:
                 target.sort(key=lambda column: frame.columns.index(column.name))
         _check_frame(self.table_name, frame, target, contract.open)
@@ -179,7 +182,10 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
                 return
         frame = _in_order(frame, target)
         options = {"userMetadata": json.dumps(provenance)} if provenance else {}
-        if exists:
+        if respelled:
+            options["overwriteSchema"] = "true"
+            self.table.write(frame, "overwrite", options)
+        elif exists:
             self._apply(found, target)
             self.table.write(frame, "append" if "append" in self._mode else "overwrite", options)
         else:
@@ -300,6 +306,17 @@ def _further_columns(frame: "DataFrame", target: list[TableColumn]) -> list[Tabl
     """Columns of the frame that an open table does not have yet: strings, whatever they hold."""
     known = {column.name for column in target}
     return [TableColumn(name, "string") for name in frame.columns if name not in known]
+
+
+def _respelled(frame: "DataFrame", target: list[TableColumn]) -> list[TableColumn]:
+    """Columns that an open table has and the frame spells in another case.
+
+    A table cannot hold both. Its rows are replaced, so the one that the frame lacks is empty.
+    """
+    spelling = {name.lower(): name for name in frame.columns}
+    return [
+        column for column in target if spelling.get(column.name.lower()) not in (None, column.name)
+    ]
 
 
 def _check_frame(table: str, frame: "DataFrame", target: list[TableColumn], is_open: bool) -> None:
