@@ -135,6 +135,16 @@ def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
         for paths in names.values()
         if len(paths) > 1
     ]
+    missing = [
+        column.name
+        for column in contract.columns
+        if column.required and not set(column.inputs) & set(scan.columns)
+    ]
+    if missing and scan.files:
+        notes.append(
+            f"no file has what {', '.join(missing)} is made from, which the contract requires, so"
+            " every record is in quarantine: check header, separator and encoding of the files"
+        )
     further = [name for name in scan.columns if name not in contract.inputs]
     if further:
         notes.append(

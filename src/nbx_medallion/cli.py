@@ -64,7 +64,7 @@ def check(metadata: ProjectMetadata) -> None:
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; fail if out of date.")
 @click.pass_obj
 def docs(metadata: ProjectMetadata, only_check: bool) -> None:
-    """Write the tables of docs/DATA_CONTRACTS_AND_RULES.md from the contracts."""
+    """Write the reference of the contracts into docs."""
     path = metadata.project_path / DOCUMENT
     text = path.read_text(encoding="utf-8")
     made = with_reference(text)
