@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # What the pipelines rely on, and a runtime may set otherwise.
-_SETTINGS = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false"}
+_SETTINGS = {"spark.sql.session.timeZone": "UTC"}
 
 
 def find_ambient() -> "SparkSession | None":
