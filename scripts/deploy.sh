@@ -13,6 +13,7 @@ else
   : "${DATABRICKS_CLIENT_ID:?set DATABRICKS_TOKEN_${target^^}, or DATABRICKS_CLIENT_ID_${target^^} for OIDC}"
   export DATABRICKS_AUTH_TYPE=github-oidc
 fi
+ledger=$(mktemp)
 summary=${GITHUB_STEP_SUMMARY:-/dev/stdout}
 commit=$BUNDLE_VAR_git_sha
 run_id=$(date -u +%Y-%m-%dT%H.%M.%S.000Z)-${GITHUB_RUN_ID:-0}-${GITHUB_RUN_ATTEMPT:-1}
@@ -23,12 +24,13 @@ databricks bundle validate --target "$target"
 databricks bundle deploy --target "$target"
 databricks bundle run medallion --target "$target" --params "run_id=$run_id,git_sha=$commit"
 databricks bundle run check_ledger --target "$target" --params "run_id=$run_id" --output json \
-  > ledger.json
-python - >> "$summary" << 'PYTHON'
+  > "$ledger"
+python - "$ledger" >> "$summary" << 'PYTHON'
 import json
+import sys
 from pathlib import Path
 
-text = Path("ledger.json").read_text()
+text = Path(sys.argv[1]).read_text()
 outputs = json.loads(text[text.index("{") :])["task_outputs"]
 logs = outputs[0]["Output"]["logs"]
 print(logs[logs.index("Run `") :])
