@@ -27,6 +27,7 @@ ENGINES = ("sail", "spark")
 REQUIRE_ENGINES = "NBX_REQUIRE_ENGINES"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under xdist each engine has its worker (`--dist loadgroup`), so each starts once."""
     for item in items:

@@ -55,8 +55,8 @@ def test_delta_jar_that_cannot_be_resolved_is_named(
         "The engine 'spark' could not resolve the JAR of Delta Lake:"
         " io.delta#delta-spark_4.2_2.13;0.0.1. It is fetched once, from Maven Central or the"
         " repositories in spark.jars.repositories, into ~/.ivy2.5.2/: check the network or the"
-        " proxy, or set spark.jars to a JAR on this machine in spark.yml. Where ~/.m2 holds a broken"
-        " copy, delete that folder of it."
+        " proxy, or set spark.jars to a JAR on this machine in spark.yml. Where ~/.m2 holds a"
+        " broken copy, delete that folder of it."
     )
 
 
