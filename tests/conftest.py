@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kedro.framework.project import configure_project, settings
 
+from nbx_medallion import engines
 from nbx_medallion.config import MedallionConfigLoader
 from nbx_medallion.engines.protocol import Engine
 from nbx_medallion.engines.sail import SailEngine
@@ -111,6 +112,8 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def engine_session(
     engine_name: str, start_engine: Callable[[str], "SparkSession"]
-) -> "SparkSession":
-    """A session of each engine in turn; it is the active one."""
-    return start_engine(engine_name)
+) -> "Iterator[SparkSession]":
+    """A session of each engine in turn; it is the active one, and forgotten after the test."""
+    engines.stop_session()
+    yield start_engine(engine_name)
+    engines.stop_session()

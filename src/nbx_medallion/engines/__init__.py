@@ -50,8 +50,10 @@ def runs_delta_on_spark() -> bool:
     Only there may a table have NOT NULL columns (Sail checks them before the filters of the frame
     that is written), and only there do some column names need Delta's column mapping.
     """
+    if on_databricks():
+        return True
     extensions = active_session().conf.get("spark.sql.extensions", "") or ""
-    return on_databricks() or "delta" in extensions.lower()
+    return "delta" in extensions.lower()
 
 
 def stop_session() -> None:
