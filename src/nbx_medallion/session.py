@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
 from kedro.config import MissingConfigException
 from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
@@ -57,7 +58,7 @@ def find_user_error(
         if isinstance(cause, UserError):
             return cause
     outermost = chain[0]
-    if isinstance(outermost, MissingConfigException | DatasetNotFoundError):
+    if isinstance(outermost, MissingConfigException | DatasetNotFoundError | yaml.YAMLError):
         return UserError(str(outermost))
     if isinstance(outermost, DatasetError) and len(chain) == 1:
         return UserError(str(outermost))
