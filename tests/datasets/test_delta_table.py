@@ -364,7 +364,7 @@ def test_preview_shows_text_and_blanks(engine_session: "SparkSession", tmp_path:
     assert table.preview() == {
         "index": [0],
         "columns": ["customer_id", "spent", "tags", "seen"],
-        "data": [["a", "", "['x']", "2026-01-31 12:30:00+00:00"]],
+        "data": [["a", "", "['x']", "2026-01-31 12:30:00"]],
     }
 
 
