@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,21 +233,35 @@ def test_refused_run_ends_with_one_message_and_exit_code_1(tmp_path: Path) -> No
     assert not (tmp_path / "lake").exists()
 
 
-def test_installed_wheel_runs_with_its_configuration_elsewhere(
+def test_packaged_project_runs_elsewhere_and_ships_nothing_of_local(
     landing: Path, tmp_path: Path
 ) -> None:
-    uv = str(Path(sys.executable).with_name("uv"))
-    build = ["build", "--wheel", "--no-build-isolation", "--offline", "-o", str(tmp_path / "dist")]
-    subprocess.run([uv, *build, str(REPOSITORY)], check=True, capture_output=True)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    project, dist = tmp_path / "project", tmp_path / "project/dist"
+    skipped = shutil.ignore_patterns(".*", "data", "dist", "tests")
+    shutil.copytree(REPOSITORY, project, ignore=skipped)
+    for name in ("globals.yml", "x.json", "secret.txt", "noending", ".env", "deep/er/key.pem"):
+        private = project / "conf/local" / name
+        private.parent.mkdir(parents=True, exist_ok=True)
+        private.write_text("engine: private")
+
+    done = command(str(Path(sys.executable).with_name("kedro")), "package", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    (wheel,) = dist.glob("*.whl")
+    conf = dist / "conf-nbx_medallion.tar.gz"
+    with tarfile.open(conf) as archive:
+        assert {name.split("/")[1] for name in archive.getnames() if "/" in name} == {
+            "base", "dev", "logging.yml", "prod", "staging"
+        }  # fmt: skip
+    with zipfile.ZipFile(wheel) as packed:
+        shipped = {name.split("/")[0].partition("-")[0] for name in packed.namelist()}
+    assert shipped == {"nbx_medallion", "nbx_medalion_pipeline"}
     site = tmp_path / "site"
+    uv = str(Path(sys.executable).with_name("uv"))
     install = ["pip", "install", "--offline", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run([uv, *install], check=True, capture_output=True)
-    conf = tmp_path / "conf"
-    shutil.copytree(REPOSITORY / "conf", conf, ignore=shutil.ignore_patterns("local"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-
     done = command(
         str(site / "bin/nbx-medallion"), f"--conf-source={conf}", f"--raw-sales-path={landing}",
         f"--lakehouse-root={tmp_path / 'lake'}", "--pipelines=bronze",

@@ -1,10 +1,13 @@
-"""The project's own commands: ``kedro contracts``."""
+"""The project's own commands: ``kedro contracts``, and ``kedro package`` in place of Kedro's."""
 
+import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from kedro.framework.cli.project import run
+from kedro.framework.cli.utils import call
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import ProjectMetadata
 from kedro.io import DataCatalog
@@ -27,6 +30,22 @@ END = "<!-- end of what `kedro contracts docs` makes -->\n"
 @click.group()
 def cli() -> None:
     """Commands of the NBX medallion pipeline."""
+
+
+@cli.command()
+@click.pass_obj
+def package(metadata: ProjectMetadata) -> None:
+    """Make dist/*.whl, and dist/conf-nbx_medallion.tar.gz of the configuration.
+
+    Nothing of conf/local is in them: it is a user's own. Kedro's command of this name leaves out
+    files that end in .yml only.
+    """
+    project, conf = metadata.project_path, settings.CONF_SOURCE
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
+    call(build, cwd=str(project))
+    private = f"{conf}/{settings.CONFIG_LOADER_ARGS['default_run_env']}"
+    with tarfile.open(project / f"dist/conf-{metadata.package_name}.tar.gz", "w:gz") as archive:
+        archive.add(project / conf, conf, filter=lambda e: None if e.name == private else e)
 
 
 @cli.group()
