@@ -50,11 +50,13 @@ run: setup ## Run the pipeline on the sample data (no Java needed)
 test: setup ## Run the tests on each engine (PYTEST_ARGS='-k silver')
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
-lint: setup ## Check style, formatting, types and layers
+lint: setup ## Check style, formatting, types, layers and workflows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet .github/workflows
+	if command -v actionlint > /dev/null; then actionlint; fi
 
 lock: setup ## Pin anew what pyproject.toml asks for, with few changes (LOCK_ARGS=--upgrade)
 	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.10 \
