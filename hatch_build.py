@@ -5,7 +5,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class DevelopmentInstall(BuildHookInterface):  # type: ignore[misc,type-arg]
+class DevelopmentInstall(BuildHookInterface):  # type: ignore[type-arg]
     """Adds the start-up file to editable installs only."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
