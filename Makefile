@@ -50,13 +50,15 @@ run: setup ## Run the pipeline on the sample data (no Java needed)
 test: setup ## Run the tests on each engine (PYTEST_ARGS='-k silver')
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
-lint: setup ## Check style, formatting, types, layers and workflows
+lint: setup ## Check style, formatting, types, layers, workflow and bundle
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	if command -v actionlint > /dev/null; then actionlint; fi
+	if command -v databricks > /dev/null; then \
+		databricks bundle schema | $(BIN)/python scripts/check_bundle.py; fi
 
 lock: setup ## Pin anew what pyproject.toml asks for, with few changes (LOCK_ARGS=--upgrade)
 	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.10 \
