@@ -139,9 +139,13 @@ def test_layers_run_as_tasks_share_a_run_that_is_whole(
 
 
 @pytest.mark.usefixtures("sail")
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("packed", "env"), [(False, None), (True, None), (False, "local")])
 def test_configuration_without_local_runs(
-    packed: bool, landing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packed: bool,
+    env: str | None,
+    landing: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     conf = tmp_path / "conf"
     shutil.copytree(REPOSITORY / "conf", conf, ignore=shutil.ignore_patterns("local"))
@@ -156,7 +160,7 @@ def test_configuration_without_local_runs(
 
     run_pipeline(
         raw_sales_path=str(landing), lakehouse_root=str(tmp_path / "lake"),
-        pipelines=["bronze"], conf_source=str(source),
+        pipelines=["bronze"], conf_source=str(source), env=env,
     )  # fmt: skip
 
     assert len(table(tmp_path / "lake", "bronze.sales_raw")) == 3

@@ -73,10 +73,20 @@ class MedallionConfigLoader(OmegaConfigLoader):
         """What a folder declares; nothing where the default environment's is missing.
 
         A package has no ``conf/local``: it is a user's own.
+
+        Raises:
+            UserError: There is no environment of this name.
         """
-        is_default = self.env is None and Path(conf_path).name == self.default_run_env
-        if is_default and not self._fs.isdir(Path(conf_path).as_posix()):
-            return {}
+        folder = Path(conf_path)
+        if folder.name == self.environment and not self._fs.isdir(folder.as_posix()):
+            if self.environment == self.default_run_env:
+                return {}
+            entries = self._fs.ls(folder.parent.as_posix(), detail=False)
+            known = sorted(Path(entry).name for entry in entries if self._fs.isdir(entry))
+            raise UserError(
+                f"{self.env}: expected an environment of {self.conf_source}, one of:"
+                f" {', '.join(known)}. Correct --env or KEDRO_ENV."
+            )
         return super()._read_dir_configs(conf_path, *args, **kwargs)
 
     @property

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from kedro.framework.project import configure_project, settings
+from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.utils import find_kedro_project
@@ -44,7 +43,7 @@ def prepared_session(
         project_path: See `nbx_medallion.job.run_pipeline`.
 
     Raises:
-        UserError: There is no environment or no configuration of that name.
+        UserError: There is no configuration, or on Databricks no environment is named.
     """
     environment = _environment(env)
     project = Path(project_path or find_kedro_project(Path.cwd()) or Path.cwd()).resolve()
@@ -54,13 +53,13 @@ def prepared_session(
         project = Path.cwd()
         configure_project(_PACKAGE)
     conf = Path(conf_source).expanduser().absolute() if conf_source else project / "conf"
+    _check(conf)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_variables(_for_databricks(variables, stack)))
-        complete = stack.enter_context(_complete_conf(conf, environment))
         session = MedallionSession.create(
             project,
             env=environment,
-            conf_source=str(complete),
+            conf_source=str(conf),
             runtime_params={key: value for key, value in runtime_params.items() if value},
         )
         stack.enter_context(session)
@@ -129,47 +128,15 @@ def _variables(values: dict[str, str | None]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextlib.contextmanager
-def _complete_conf(conf: Path, environment: str | None) -> Iterator[Path]:
-    """The configuration, with a folder for the environment ``local`` where that is missing.
-
-    A package has no ``conf/local``, and Kedro refuses to run without one.
-
-    Raises:
-        UserError: There is no configuration, or it does not have the environment.
-    """
+def _check(conf: Path) -> None:
+    """Refuse a configuration that is not there, or that is neither a folder nor an archive."""
     if not conf.exists():
         raise UserError(
             f"{conf}: expected the project's configuration, found nothing. Name its folder or its"
             " .tar.gz with --conf-source, or run within the project."
         )
-    default = str(settings.CONFIG_LOADER_ARGS["default_run_env"])
-    name = environment or default
-    if conf.is_dir() and (conf / name).is_dir():
-        yield conf
-        return
-    with tempfile.TemporaryDirectory(prefix="nbx-conf-") as folder:
-        copy = Path(folder) / "conf"
-        if conf.is_dir():
-            shutil.copytree(conf, copy)
-        else:
-            _unpack(conf, Path(folder))
-        if name != default and not (copy / name).is_dir():
-            known = sorted(path.name for path in copy.iterdir() if path.is_dir())
-            raise UserError(
-                f"{name}: expected an environment of {conf}, one of: {', '.join(known)}. Correct"
-                " --env or KEDRO_ENV."
-            )
-        (copy / name).mkdir(exist_ok=True)
-        yield copy
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    try:
-        with tarfile.open(archive) as opened:
-            opened.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError) as error:
+    if not conf.is_dir() and not tarfile.is_tarfile(conf):
         raise UserError(
-            f"{archive}: expected a configuration folder or a .tar.gz of one, found: {error}."
+            f"{conf}: expected a configuration folder or a .tar.gz of one, found another file."
             " `kedro package` makes one."
-        ) from error
+        )
