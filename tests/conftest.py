@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from inspect import signature
 from pathlib import Path
@@ -43,6 +45,16 @@ def environment_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the variables of whoever runs the tests out of them."""
     for name in ("RAW_SALES_PATH", "PIPELINE_CONFIG_PATH", "LAKEHOUSE_ROOT", "KEDRO_ENV"):
         monkeypatch.delenv(name, raising=False)
+
+
+def command(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python in a folder, with these environment variables of the project only."""
+    kept = ("PATH", "HOME", "JAVA_HOME")
+    env = {name: os.environ[name] for name in kept if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd, env={**env, **variables}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -117,3 +129,17 @@ def engine_session(
     engines.stop_session()
     yield start_engine(engine_name)
     engines.stop_session()
+
+
+@pytest.fixture(params=["true", "false"], ids=["ansi", "no-ansi"])
+def session(
+    request: pytest.FixtureRequest, engine_session: "SparkSession", engine_name: str
+) -> "Iterator[SparkSession]":
+    """Each engine; Spark in ANSI mode and without. Sail knows one mode."""
+    if engine_name == "sail":
+        yield engine_session
+        return
+    before = engine_session.conf.get("spark.sql.ansi.enabled")
+    engine_session.conf.set("spark.sql.ansi.enabled", request.param)
+    yield engine_session
+    engine_session.conf.set("spark.sql.ansi.enabled", str(before))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, command
 from deltalake import DeltaTable
 
 from nbx_medallion.errors import UserError
@@ -43,16 +43,6 @@ def table(root: Path, name: str, env: str = "local") -> list[dict[str, Any]]:
     """Rows of a table."""
     found = DeltaTable(str(root / env / name.replace(".", "/"))).to_pyarrow_table()
     return list(found.to_pylist())
-
-
-def command(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run this Python in a folder, with these environment variables of the project only."""
-    kept = ("PATH", "HOME", "JAVA_HOME")
-    env = {name: os.environ[name] for name in kept if name in os.environ}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd, env={**env, **variables}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import REPOSITORY
-from kedro.framework.startup import bootstrap_project
 from test_run import Lakehouse
-
-from nbx_medallion.session import MedallionSession
 
 CONTRACT = "base/contracts/silver/sales_clean.odcs.yaml"
 HEADER = b"order_id,customer_id,amount,order_date,channel\n"
@@ -45,14 +42,6 @@ class ContractedLakehouse(Lakehouse):
             assert text.count(old) == 1
             text = text.replace(old, new)
         (self.conf / CONTRACT).write_text(text)
-
-    def run(self, **options: Any) -> None:
-        """Run the project, with its own conf, in this process."""
-        bootstrap_project(REPOSITORY)
-        env = None if self.env == "local" else self.env
-        source = str(self.conf)
-        with MedallionSession.create(REPOSITORY, env=env, conf_source=source) as session:
-            session.run(**options)
 
     @property
     def summary(self) -> dict[str, Any]:

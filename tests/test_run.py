@@ -42,13 +42,16 @@ class Lakehouse:
         self.landing.mkdir()
         self.root = folder / "lakehouse"
         self.env = env
+        self.conf = REPOSITORY / "conf"
 
     def run(self, **options: Any) -> None:
         """Run the project in this process, as `kedro run` does."""
         bootstrap_project(REPOSITORY)
         env = None if self.env == "local" else self.env
         runtime = options.pop("runtime_params", None)
-        with MedallionSession.create(REPOSITORY, env=env, runtime_params=runtime) as session:
+        with MedallionSession.create(
+            REPOSITORY, env=env, runtime_params=runtime, conf_source=str(self.conf)
+        ) as session:
             session.run(**options)
 
     def refused(self, **options: Any) -> str:
@@ -401,9 +404,8 @@ def test_nothing_of_one_environment_is_visible_in_another(lakehouse: Lakehouse) 
     lakehouse.run()
 
     assert [path.name for path in lakehouse.root.iterdir()] == [lakehouse.env]
-    other = Lakehouse.__new__(Lakehouse)
-    other.env, other.root, other.landing = "dev", lakehouse.root, lakehouse.landing
-    message = other.refused(pipeline_names=["silver"])
+    lakehouse.env = "dev"
+    message = lakehouse.refused(pipeline_names=["silver"])
     assert message.startswith(
         f"bronze.sales_raw: there is no such table at {lakehouse.root}/dev/bronze/sales_raw."
     )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -148,20 +146,6 @@ UNFIT: dict[str, list[str]] = {
         "",
     ],
 }
-
-
-@pytest.fixture(params=["true", "false"], ids=["ansi", "no-ansi"])
-def session(
-    request: pytest.FixtureRequest, engine_session: SparkSession, engine_name: str
-) -> Iterator[SparkSession]:
-    """Each engine; Spark in ANSI mode and without. Sail knows one mode."""
-    if engine_name == "sail":
-        yield engine_session
-        return
-    before = engine_session.conf.get("spark.sql.ansi.enabled")
-    engine_session.conf.set("spark.sql.ansi.enabled", request.param)
-    yield engine_session
-    engine_session.conf.set("spark.sql.ansi.enabled", str(before))
 
 
 def cast_all(session: SparkSession, texts: list[str | None], kinds: list[str]) -> list[list[Any]]:

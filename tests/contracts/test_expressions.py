@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from nbx_medallion.contracts.casts import strict_cast
 from nbx_medallion.contracts.engine_columns import to_column
@@ -128,20 +125,6 @@ CASES: list[tuple[str, str | None, str | None, str, Any]] = [
     ("1.50", None, None, MONEY, D("1.50")),
     ("null", None, None, MONEY, None),
 ]
-
-
-@pytest.fixture(params=["true", "false"], ids=["ansi", "no-ansi"])
-def session(
-    request: pytest.FixtureRequest, engine_session: SparkSession, engine_name: str
-) -> Iterator[SparkSession]:
-    """Each engine; Spark in ANSI mode and without. Sail knows one mode."""
-    if engine_name == "sail":
-        yield engine_session
-        return
-    before = engine_session.conf.get("spark.sql.ansi.enabled")
-    engine_session.conf.set("spark.sql.ansi.enabled", request.param)
-    yield engine_session
-    engine_session.conf.set("spark.sql.ansi.enabled", str(before))
 
 
 def test_each_expression_gives_what_it_says_on_every_engine(session: SparkSession) -> None:

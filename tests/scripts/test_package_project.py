@@ -4,13 +4,12 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, command
 from deltalake import DeltaTable
 
 
@@ -77,11 +76,7 @@ def test_unpacked_zip_runs_the_main_job(script: ModuleType, tmp_path: Path) -> N
     with zipfile.ZipFile(tmp_path / "project.zip") as archive:
         archive.extractall(project)
 
-    done = subprocess.run(
-        [sys.executable, "orchestration/job_entrypoint.py"],
-        cwd=project, capture_output=True, text=True, check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-    )  # fmt: skip
+    done = command("orchestration/job_entrypoint.py", cwd=project, HOME=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     registry = project / "data/lakehouse/local/ml_registry/model_versions"
