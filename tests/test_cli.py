@@ -127,7 +127,7 @@ def test_root_that_cannot_be_written(kedro: Command) -> None:
         (("--tags", "nope"), "tags=('nope',)"),
         (("--namespaces", "nope"), "nope"),
         (("--nodes", "nope"), "nope"),
-        (("--env", "nope"), "one of: base, dev, local, prod, staging. Correct --env or KEDRO_ENV."),
+        (("--env", "nope"), "nope: expected an environment of "),
         (("--params", "run_id=yesterday"), "run_id: expected YYYY-MM-DDTHH.MM.SS.mmmZ"),
     ],
 )

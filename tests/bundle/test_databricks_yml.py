@@ -16,8 +16,9 @@ def test_targets_are_the_environments_and_their_workspace_paths() -> None:
     for name, target in bundle()["targets"].items():
         assert target["workspace"] == {"root_path": f"/Workspace/Shared/pipeline-medalion-{name}"}
         assert (REPOSITORY / "conf" / name).is_dir()
-    modes = [target.get("mode") for target in bundle()["targets"].values()]
-    assert modes == [None, "production", "production"]
+    modes = {name: target.get("mode") for name, target in bundle()["targets"].items()}
+    assert modes["dev"] is None
+    assert modes["staging"] == modes["prod"] == "production"
 
 
 def test_no_workspace_and_no_secret_is_named() -> None:
