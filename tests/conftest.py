@@ -40,6 +40,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(engine or "sail"))
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Fetch the JAR of Delta before the workers start: two cannot fetch it at the same time."""
+    fetched = any(Path.home().glob(".ivy2*/jars/io.delta_delta-spark*.jar"))
+    if not (fetched or hasattr(session.config, "workerinput") or shutil.which("java") is None):
+        engine = SparkEngine(_small(config_for(None)["spark"]["spark"]))
+        try:
+            engine.start()
+        finally:
+            engine.stop()
+
+
 @pytest.fixture(autouse=True)
 def environment_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the variables of whoever runs the tests out of them."""
@@ -99,13 +110,17 @@ def start_engine(
 
 
 def _small(conf: dict[str, object]) -> dict[str, object]:
-    """Spark for small frames: one task a stage, and nothing is compiled for a few rows."""
-    java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    """Spark for small frames: one task a stage, and nothing is compiled for a few rows.
+
+    The JVM's default code cache for its first compiler alone is smaller than Spark's code.
+    """
+    java = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
     return {
         **conf,
         "spark.master": "local[2]",
         "spark.sql.shuffle.partitions": 1,
         "spark.driver.extraJavaOptions": java,
+        "spark.sql.adaptive.enabled": False,
         "spark.sql.codegen.wholeStage": False,
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }

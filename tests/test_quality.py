@@ -10,6 +10,7 @@ import pytest
 from conftest import REPOSITORY
 from test_run import Lakehouse
 
+UP_TO_SILVER = ["bronze", "silver"]
 CONTRACT = "base/contracts/silver/sales_clean.odcs.yaml"
 HEADER = b"order_id,customer_id,amount,order_date,channel\n"
 GOOD = HEADER + b"1,0042,10.50,2024-01-02,web\n2,0042,3,2024-01-03,store\n"
@@ -122,7 +123,7 @@ def test_a_limit_of_rows_with_severity_warning_is_only_told(
     (lakehouse.landing / "b.csv").write_bytes(BAD)
     lakehouse.limit(name="a_few", mustBeLessThan=4, unit="rows", severity="warning")
 
-    lakehouse.run()
+    lakehouse.run(pipeline_names=UP_TO_SILVER)
 
     told = (
         "silver.sales_clean: 4 of 7 records (57.1%) are in quarantine, and the contract allows less"
@@ -137,11 +138,11 @@ def test_a_limit_of_rows_with_severity_warning_is_only_told(
 def test_a_limit_of_rows_is_kept_up_to_its_edge(lakehouse: ContractedLakehouse) -> None:
     (lakehouse.landing / "b.csv").write_bytes(BAD)
     lakehouse.limit(mustBeLessOrEqualTo=4)
-    lakehouse.run()
+    lakehouse.run(pipeline_names=UP_TO_SILVER)
     assert not any("quarantine" in note for note in lakehouse.summary["notes"])
 
     lakehouse.limit(mustBeLessThan=4)
-    assert lakehouse.refused().startswith(
+    assert lakehouse.refused(pipeline_names=["silver"]).startswith(
         "silver.sales_clean: 4 of 7 records (57.1%) are in quarantine, and the contract allows less"
         " than 4 records (quarantined_records). Most frequent:\n  2  customer_id: required\n"
     )
@@ -153,7 +154,7 @@ def test_records_that_a_mended_contract_accepts_leave_quarantine_once(
     (lakehouse.landing / "b.csv").write_bytes(
         HEADER + b'8,80,"1,25",2024-01-02,web\n1,0042,"7,75",2024-01-04,web\n9,,2,2024-01-02,web\n'
     )
-    lakehouse.run()
+    lakehouse.run(pipeline_names=UP_TO_SILVER)
     assert lakehouse.rows("silver.sales_quarantine", "_row_number", "_reasons") == [
         (1, ["amount: type"]), (2, ["amount: type"]), (3, ["customer_id: required"])
     ]  # fmt: skip
@@ -166,7 +167,7 @@ def test_records_that_a_mended_contract_accepts_leave_quarantine_once(
     )
 
     for _ in range(2):
-        lakehouse.run()
+        lakehouse.run(pipeline_names=UP_TO_SILVER)
 
         assert lakehouse.rows("silver.sales_clean", "order_id", "amount", "_source_file") == [
             ("1", Decimal("7.75"), "b.csv"),
@@ -188,7 +189,7 @@ def test_records_that_a_mended_contract_accepts_leave_quarantine_once(
 def test_files_of_equal_content_are_pointed_out(lakehouse: ContractedLakehouse) -> None:
     (lakehouse.landing / "again.csv").write_bytes(GOOD)
 
-    lakehouse.run(pipeline_names=["bronze", "silver"])
+    lakehouse.run(pipeline_names=UP_TO_SILVER)
 
     assert lakehouse.summary["notes"] == [
         "the same content under several names, each counted: a.csv, again.csv"

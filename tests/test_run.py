@@ -31,6 +31,7 @@ SECOND = b"""customer_id,amount,order_id,note
 81,0.10,,
 82,0.20,,
 """
+FIRST_RUN = "2026-01-31T10.00.00.000Z"
 VOLATILE = {"_ingested_at", "_batch_id", "batch_id", "run_id", "registered_at", "seconds"}
 
 
@@ -98,6 +99,29 @@ def lakehouse(
     return made
 
 
+@pytest.fixture(scope="session")
+def first_runs() -> dict[str, Path]:
+    """Folder of the run that `finished` copies, by engine."""
+    return {}
+
+
+@pytest.fixture
+def finished(
+    lakehouse: Lakehouse,
+    engine_name: str,
+    first_runs: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Lakehouse:
+    """The lakehouse after a first run, which each engine makes once for all tests."""
+    if engine_name not in first_runs:
+        lakehouse.run(runtime_params={"run_id": FIRST_RUN, "git_sha": "c0ffee"})
+        first_runs[engine_name] = tmp_path_factory.mktemp(engine_name) / "lakehouse"
+        shutil.copytree(lakehouse.root, first_runs[engine_name])
+    else:
+        shutil.copytree(first_runs[engine_name], lakehouse.root)
+    return lakehouse
+
+
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Writes a model list for the run."""
@@ -119,27 +143,25 @@ CHURN = {
 }
 
 
-def test_every_record_of_the_files_ends_in_a_table(lakehouse: Lakehouse) -> None:
-    lakehouse.run()
-
-    bronze = lakehouse.rows("bronze.sales_raw", "_source_file", "_row_number", "_corrupt_record")
+def test_every_record_of_the_files_ends_in_a_table(finished: Lakehouse) -> None:
+    bronze = finished.rows("bronze.sales_raw", "_source_file", "_row_number", "_corrupt_record")
     assert bronze == [("a.csv", n, "6,79,1" if n == 7 else None) for n in range(1, 8)] + [
         ("b.csv", n, None) for n in range(1, 5)
     ]
-    assert lakehouse.rows("silver.sales_clean", "order_id", "customer_id", "amount", "channel") == [
+    assert finished.rows("silver.sales_clean", "order_id", "customer_id", "amount", "channel") == [
         ("1", "0042", Decimal("11.50"), "web"),
         ("4", "77", Decimal("-2.25"), "store"),
         ("9", "80", Decimal("1.00"), None),
         (None, "81", Decimal("0.10"), None),
         (None, "82", Decimal("0.20"), None),
     ]
-    assert lakehouse.rows("silver.sales_quarantine", "_source_file", "_row_number", "_reasons") == [
+    assert finished.rows("silver.sales_quarantine", "_source_file", "_row_number", "_reasons") == [
         ("a.csv", 2, ["customer_id: required"]),
         ("a.csv", 3, ["amount: type", "order_date: type"]),
         ("a.csv", 6, ["amount: type"]),
         ("a.csv", 7, ["record: malformed"]),
     ]
-    assert lakehouse.rows("silver.sales_superseded") == [
+    assert finished.rows("silver.sales_superseded") == [
         {
             "_source_file": file,
             "_row_number": row,
@@ -148,17 +170,15 @@ def test_every_record_of_the_files_ends_in_a_table(lakehouse: Lakehouse) -> None
         }
         for file, row, by in (("a.csv", 1, 4), ("b.csv", 1, 2))
     ]
-    assert lakehouse.rows("ops.landing_files", "path", "records", "size_bytes", "header") == [
+    assert finished.rows("ops.landing_files", "path", "records", "size_bytes", "header") == [
         ("a.csv", 7, len(FIRST), "order_id,customer_id,amount,order_date,product,channel"),
         ("b.csv", 4, len(SECOND), "customer_id,amount,order_id,note"),
     ]
 
 
-def test_columns_and_types_of_the_tables(lakehouse: Lakehouse) -> None:
-    lakehouse.run()
-
+def test_columns_and_types_of_the_tables(finished: Lakehouse) -> None:
     def columns(name: str) -> list[tuple[str, str]]:
-        fields = json.loads(lakehouse.table(name).schema().to_json())["fields"]
+        fields = json.loads(finished.table(name).schema().to_json())["fields"]
         return [(field["name"], str(field["type"])) for field in fields]
 
     received = ["order_id", "customer_id", "amount", "order_date", "product", "channel", "note"]
@@ -197,30 +217,26 @@ def test_columns_and_types_of_the_tables(lakehouse: Lakehouse) -> None:
     ]  # fmt: skip
 
 
-def test_customer_metrics_equal_plain_sql(lakehouse: Lakehouse) -> None:
-    lakehouse.run()
-
-    sales = lakehouse.table("silver.sales_clean").to_pyarrow_table()  # noqa: F841 (in the query)
+def test_customer_metrics_equal_plain_sql(finished: Lakehouse) -> None:
+    sales = finished.table("silver.sales_clean").to_pyarrow_table()  # noqa: F841 (in the query)
     expected = duckdb.sql(
         "SELECT customer_id, count(*), sum(amount)::decimal(28, 2),"
         " sum(amount)::double / count(*) FROM sales WHERE customer_id IS NOT NULL GROUP BY 1"
     ).fetchall()
-    found = lakehouse.rows(
+    found = finished.rows(
         "gold_core.customer_metrics", "customer_id", "frequency", "total_spent", "avg_ticket"
     )
     assert found == sorted(expected, key=repr)
     assert ("0042", 1, Decimal("11.50"), 11.5) in found
 
 
-def test_ml_datasets_and_registry(lakehouse: Lakehouse) -> None:
-    lakehouse.run(runtime_params={"run_id": "2026-01-31T10.00.00.000Z", "git_sha": "c0ffee"})
-
-    churn = lakehouse.table("gold_ml.churn_model_v1").to_pyarrow_table()
+def test_ml_datasets_and_registry(finished: Lakehouse) -> None:
+    churn = finished.table("gold_ml.churn_model_v1").to_pyarrow_table()
     assert churn.column_names == ["customer_id", "frequency", "total_spent", "avg_ticket"]
-    clv = lakehouse.table("gold_ml.clv_model_v2").to_pyarrow_table()
+    clv = finished.table("gold_ml.clv_model_v2").to_pyarrow_table()
     assert clv.column_names == ["customer_id", "frequency", "avg_ticket", "total_spent"]
     first, second = sorted(
-        lakehouse.table("ml_registry.model_versions").to_pyarrow_table().to_pylist(),
+        finished.table("ml_registry.model_versions").to_pyarrow_table().to_pylist(),
         key=lambda row: row["model_name"],
     )
     assert first | {"registered_at": None, "content_hash": None, "definition_hash": None} == {
@@ -245,31 +261,30 @@ def test_ml_datasets_and_registry(lakehouse: Lakehouse) -> None:
         "delta_version": 1,
         "row_count": 5,
         "content_hash": None,
-        "environment": lakehouse.env,
+        "environment": finished.env,
         "run_id": "2026-01-31T10.00.00.000Z",
         "git_sha": "c0ffee",
     }
-    history = lakehouse.table("gold_ml.churn_model_v1").history()
+    history = finished.table("gold_ml.churn_model_v1").history()
     assert first["registered_at"].timestamp() * 1000 == history[0]["timestamp"]
     assert (second["model_name"], second["version"]) == ("clv_model", 2)
 
 
-def test_same_input_leaves_the_same_rows_and_registers_nothing(lakehouse: Lakehouse) -> None:
+def test_same_input_leaves_the_same_rows_and_registers_nothing(finished: Lakehouse) -> None:
     tables = ("bronze.sales_raw", "silver.sales_clean", "silver.sales_quarantine",
               "gold_core.customer_metrics", "gold_ml.clv_model_v2", "ops.landing_files",
               "ml_registry.model_versions")  # fmt: skip
-    lakehouse.run(runtime_params={"run_id": "2026-01-31T10.00.00.000Z"})
-    before = {name: lakehouse.rows(name) for name in tables}
-    ingested = lakehouse.rows("bronze.sales_raw", "_ingested_at", "_batch_id")
+    before = {name: finished.rows(name) for name in tables}
+    ingested = finished.rows("bronze.sales_raw", "_ingested_at", "_batch_id")
 
-    lakehouse.run(runtime_params={"run_id": "2026-02-01T10.00.00.000Z"})
+    finished.run(runtime_params={"run_id": "2026-02-01T10.00.00.000Z"})
 
-    assert {name: lakehouse.rows(name) for name in tables} == before
-    assert lakehouse.rows("bronze.sales_raw", "_ingested_at", "_batch_id") == ingested
+    assert {name: finished.rows(name) for name in tables} == before
+    assert finished.rows("bronze.sales_raw", "_ingested_at", "_batch_id") == ingested
     assert {batch for _, batch in ingested} == {"2026-01-31T10.00.00.000Z"}
     assert {str(at) for at, _ in ingested} == {"2026-01-31 10:00:00+00:00"}
-    assert lakehouse.versions()["gold_ml.clv_model_v2"] == 1
-    ledger = lakehouse.rows(
+    assert finished.versions()["gold_ml.clv_model_v2"] == 1
+    ledger = finished.rows(
         "ops.run_ledger", "run_id", "table_name", "delta_version_before", "delta_version_after"
     )
     assert ("2026-02-01T10.00.00.000Z", "gold_ml.clv_model_v2", 1, 1) in ledger
@@ -277,10 +292,8 @@ def test_same_input_leaves_the_same_rows_and_registers_nothing(lakehouse: Lakeho
     assert ("2026-01-31T10.00.00.000Z", "gold_ml.clv_model_v2", None, 1) in ledger
 
 
-def test_ledger_accounts_for_every_record(lakehouse: Lakehouse) -> None:
-    lakehouse.run()
-
-    ledger = lakehouse.rows(
+def test_ledger_accounts_for_every_record(finished: Lakehouse) -> None:
+    ledger = finished.rows(
         "ops.run_ledger",
         "table_name", "rows_in", "rows_out", "rows_quarantined", "rows_superseded",
     )  # fmt: skip
@@ -297,63 +310,61 @@ def test_ledger_accounts_for_every_record(lakehouse: Lakehouse) -> None:
     ]
 
 
-def test_new_data_is_a_new_version_and_the_old_one_stays_readable(lakehouse: Lakehouse) -> None:
-    lakehouse.run()
-    before = lakehouse.rows("gold_ml.clv_model_v2")
-    (lakehouse.landing / "c.csv").write_bytes(b"order_id,customer_id,amount\n100,90,7.00\n")
+def test_new_data_is_a_new_version_and_the_old_one_stays_readable(finished: Lakehouse) -> None:
+    before = finished.rows("gold_ml.clv_model_v2")
+    (finished.landing / "c.csv").write_bytes(b"order_id,customer_id,amount\n100,90,7.00\n")
 
-    lakehouse.run()
+    finished.run()
 
-    registered = lakehouse.rows(
+    registered = finished.rows(
         "ml_registry.model_versions", "model_name", "delta_version", "row_count"
     )
     assert registered == [
         ("churn_model", 1, 5), ("churn_model", 2, 6), ("clv_model", 1, 5), ("clv_model", 2, 6)
     ]  # fmt: skip
-    earlier = DeltaTable(str(lakehouse.path("gold_ml.clv_model_v2")), version=1)
+    earlier = DeltaTable(str(finished.path("gold_ml.clv_model_v2")), version=1)
     assert sorted(earlier.to_pyarrow_table().to_pylist(), key=repr) == before
-    batches = dict(lakehouse.rows("bronze.sales_raw", "_source_file", "_batch_id"))
+    batches = dict(finished.rows("bronze.sales_raw", "_source_file", "_batch_id"))
     assert batches["a.csv"] == batches["b.csv"] < batches["c.csv"]
 
 
 def test_changed_definition_is_refused_and_changes_nothing(
-    lakehouse: Lakehouse, models: Callable[..., None]
+    finished: Lakehouse, models: Callable[..., None]
 ) -> None:
-    models(CHURN)
-    lakehouse.run()
-    before = lakehouse.versions()
-    models({**CHURN, "feature_columns": ["total_spent"]}, {**CHURN, "version": 4})
+    before = finished.versions()
+    models(CHURN, {**CHURN, "version": 4})
 
-    assert lakehouse.refused() == (
+    assert finished.refused() == (
         "churn_model_v1 is written already, with another definition:\n"
-        '  feature_columns: registered ["frequency", "total_spent"], now ["total_spent"]\n'
+        '  feature_columns: registered ["frequency", "total_spent", "avg_ticket"], now'
+        ' ["frequency", "total_spent"]\n'
+        '  target_column: registered "frequency", now "avg_ticket"\n'
         "  Versions are write-once: list the new definition as version 5 of churn_model, or take"
         " the change back.\n"
         "Nothing was written."
     )
-    assert lakehouse.versions() == before
+    assert finished.versions() == before
 
     models({**CHURN, "version": 4})
-    lakehouse.run()
-    assert lakehouse.rows("ml_registry.model_versions", "model_name", "version") == [
-        ("churn_model", 1), ("churn_model", 4)
+    finished.run(pipeline_names=["gold_ml", "ml_registry"])
+    assert finished.rows("ml_registry.model_versions", "model_name", "version") == [
+        ("churn_model", 1), ("churn_model", 4), ("clv_model", 2)
     ]  # fmt: skip
-    assert lakehouse.versions()["gold_ml.churn_model_v1"] == 1
+    assert finished.versions()["gold_ml.churn_model_v1"] == 1
 
 
 def test_dataset_written_without_registry_is_registered_by_the_next_run(
-    lakehouse: Lakehouse,
+    finished: Lakehouse,
 ) -> None:
-    lakehouse.run()
-    (lakehouse.landing / "c.csv").write_bytes(b"order_id,customer_id,amount\n100,90,7.00\n")
-    lakehouse.run(pipeline_names=["bronze", "silver", "gold_core"])
-    lakehouse.run(namespaces=["churn_model_v1"])
-    assert lakehouse.versions()["ml_registry.model_versions"] == 1
+    (finished.landing / "c.csv").write_bytes(b"order_id,customer_id,amount\n100,90,7.00\n")
+    finished.run(pipeline_names=["bronze", "silver", "gold_core"])
+    finished.run(namespaces=["churn_model_v1"])
+    assert finished.versions()["ml_registry.model_versions"] == 1
 
-    lakehouse.run(pipeline_names=["ml_registry"])
-    lakehouse.run(pipeline_names=["ml_registry"])
+    finished.run(pipeline_names=["ml_registry"])
+    finished.run(pipeline_names=["ml_registry"])
 
-    assert lakehouse.rows("ml_registry.model_versions", "model_name", "delta_version") == [
+    assert finished.rows("ml_registry.model_versions", "model_name", "delta_version") == [
         ("churn_model", 1), ("churn_model", 2), ("clv_model", 1)
     ]  # fmt: skip
 
@@ -376,23 +387,21 @@ def test_run_without_a_valid_record_ends_well_with_empty_tables(lakehouse: Lakeh
     ]  # fmt: skip
 
 
-def test_lost_bronze_records_fail_the_run(lakehouse: Lakehouse) -> None:
-    lakehouse.run()
-    lakehouse.table("bronze.sales_raw").delete("_row_number = 1")
+def test_lost_bronze_records_fail_the_run(finished: Lakehouse) -> None:
+    finished.table("bronze.sales_raw").delete("_row_number = 1")
 
-    message = lakehouse.refused(pipeline_names=["silver"])
+    message = finished.refused(pipeline_names=["silver"])
 
     assert message.startswith(
         "Records are not accounted for: received 11, but bronze.sales_raw 9 (2 lost)."
     )
 
 
-def test_doubled_silver_rows_fail_the_run(lakehouse: Lakehouse) -> None:
-    lakehouse.run()
-    table = lakehouse.table("silver.sales_clean")
+def test_doubled_silver_rows_fail_the_run(finished: Lakehouse) -> None:
+    table = finished.table("silver.sales_clean")
     write_deltalake(table, table.to_pyarrow_table().slice(0, 1), mode="append")
 
-    message = lakehouse.refused(pipeline_names=["gold_core"])
+    message = finished.refused(pipeline_names=["gold_core"])
 
     assert message.startswith(
         "Records are not accounted for: bronze.sales_raw 11, but silver.sales_clean 6 +"
@@ -400,25 +409,21 @@ def test_doubled_silver_rows_fail_the_run(lakehouse: Lakehouse) -> None:
     )
 
 
-def test_nothing_of_one_environment_is_visible_in_another(lakehouse: Lakehouse) -> None:
-    lakehouse.run()
-
-    assert [path.name for path in lakehouse.root.iterdir()] == [lakehouse.env]
-    lakehouse.env = "dev"
-    message = lakehouse.refused(pipeline_names=["silver"])
+def test_nothing_of_one_environment_is_visible_in_another(finished: Lakehouse) -> None:
+    assert [path.name for path in finished.root.iterdir()] == [finished.env]
+    finished.env = "dev"
+    message = finished.refused(pipeline_names=["silver"])
     assert message.startswith(
-        f"bronze.sales_raw: there is no such table at {lakehouse.root}/dev/bronze/sales_raw."
+        f"bronze.sales_raw: there is no such table at {finished.root}/dev/bronze/sales_raw."
     )
 
 
 def test_tables_of_one_engine_are_read_by_the_other(
-    lakehouse: Lakehouse, engine_name: str, start_engine: Callable[[str], Any]
+    finished: Lakehouse, engine_name: str, start_engine: Callable[[str], Any]
 ) -> None:
-    lakehouse.run()
-
     other = start_engine("spark" if engine_name == "sail" else "sail")
 
-    for name in lakehouse.versions():
-        read = other.read.format("delta").load(str(lakehouse.path(name)))
-        assert read.count() == lakehouse.table(name).to_pyarrow_table().num_rows
-        assert read.columns == lakehouse.table(name).to_pyarrow_table().column_names
+    for name in finished.versions():
+        read = other.read.format("delta").load(str(finished.path(name)))
+        assert read.count() == finished.table(name).to_pyarrow_table().num_rows
+        assert read.columns == finished.table(name).to_pyarrow_table().column_names
