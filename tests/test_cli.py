@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,29 @@ def test_root_that_cannot_be_written(kedro: Command) -> None:
 )
 def test_mistaken_command_line(kedro: Command, arguments: tuple[str, ...], message: str) -> None:
     assert message in kedro.refused("run", *arguments)
+
+
+def test_environment_that_is_not_text(kedro: Command) -> None:
+    message = kedro.refused("run", ODD=os.fsdecode(b"\xff"))
+
+    assert message == (
+        "The engine 'sail' needs an environment of UTF-8 text, and the variable ODD has other"
+        " bytes. Correct it, or unset it."
+    )
+
+
+def test_dataset_that_the_catalog_declares_wrongly(kedro: Command) -> None:
+    conf = kedro.folder / "conf"
+    shutil.copytree(REPOSITORY / "conf", conf)
+    catalog = conf / "base" / "catalog.yml"
+    catalog.write_text(catalog.read_text().replace("json.JSONDataset", "json.JSNDataset"))
+
+    message = kedro.refused("run", "--conf-source", str(conf))
+
+    assert message.startswith(
+        "An exception occurred when parsing config for dataset 'run_summary':\n"
+        "Dataset 'JSNDataset' not found in 'json'. Make sure the dataset name is correct."
+    )
 
 
 def without_java(folder: Path) -> dict[str, str]:

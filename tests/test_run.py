@@ -369,6 +369,35 @@ def test_dataset_written_without_registry_is_registered_by_the_next_run(
     ]  # fmt: skip
 
 
+def test_dataset_that_was_removed_is_registered_anew(finished: Lakehouse) -> None:
+    shutil.rmtree(finished.path("gold_ml.churn_model_v1"))
+
+    finished.run(
+        pipeline_names=["gold_ml", "ml_registry"],
+        runtime_params={"run_id": "2026-02-01T10.00.00.000Z"},
+    )
+
+    registered = finished.rows(
+        "ml_registry.model_versions", "model_name", "delta_version", "run_id"
+    )
+    assert registered == [
+        ("churn_model", 1, FIRST_RUN),
+        ("churn_model", 1, "2026-02-01T10.00.00.000Z"),
+        ("clv_model", 1, FIRST_RUN),
+    ]
+
+
+def test_spelling_of_the_contract_wins(lakehouse: Lakehouse) -> None:
+    (lakehouse.landing / "0.csv").write_bytes(b"Customer_ID,amount\n5,1\n")
+
+    lakehouse.run(pipeline_names=["bronze", "silver"])
+
+    assert lakehouse.rows("silver.sales_quarantine", "_source_file", "_row_number")[0] == (
+        "0.csv", 1
+    )  # fmt: skip
+    assert len(lakehouse.rows("silver.sales_clean")) == 5
+
+
 def test_run_without_a_valid_record_ends_well_with_empty_tables(lakehouse: Lakehouse) -> None:
     shutil.rmtree(lakehouse.landing)
     lakehouse.landing.mkdir()

@@ -72,7 +72,7 @@ class RunHooks:
             listed=config.models,
             exists=lambda namespace: catalog.exists(f"{namespace}.dataset@table"),
         )
-        for name in sorted(pipeline.datasets() | {LEDGER}):
+        for name in sorted(pipeline.datasets() | {LEDGER, SUMMARY}):
             dataset = catalog.get(name)
             if isinstance(dataset, DeltaTableDataset):
                 dataset.check()

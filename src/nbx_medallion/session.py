@@ -13,6 +13,7 @@ from nbx_medallion import engines
 from nbx_medallion.errors import UserError
 from nbx_medallion.interrupt import RunWatch
 
+# Where Kedro refuses a command line: an unknown pipeline, tag or node, or the runner.
 _REFUSING = ("kedro.framework.session", "kedro.io.data_catalog", "kedro.pipeline", "kedro.runner")
 
 
@@ -60,9 +61,12 @@ def find_user_error(
     outermost = chain[0]
     if isinstance(outermost, MissingConfigException | DatasetNotFoundError | yaml.YAMLError):
         return UserError(str(outermost))
-    if isinstance(outermost, DatasetError) and len(chain) == 1:
+    raised_in = _innermost(outermost)
+    if isinstance(outermost, DatasetError) and (
+        len(chain) == 1 or raised_in == ("kedro.io.core", "from_config")
+    ):
         return UserError(str(outermost))
-    if type(outermost) in (ValueError, AttributeError) and _raised_in_kedro(outermost):
+    if type(outermost) in (ValueError, AttributeError) and raised_in[0].startswith(_REFUSING):
         given = [
             f"{name}={value!r}"
             for name, value in (asked_for or {}).items()
@@ -81,10 +85,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _raised_in_kedro(error: BaseException) -> bool:
-    """Whether Kedro refused a command line: an unknown pipeline, tag or node, or the runner."""
+def _innermost(error: BaseException) -> tuple[str, str]:
+    """Module and function that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return str(module).startswith(_REFUSING)
+    if trace is None:
+        return "", ""
+    return str(trace.tb_frame.f_globals.get("__name__")), trace.tb_frame.f_code.co_name

@@ -7,8 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from kedro.io import DatasetError
 
 from nbx_medallion.contracts.model import Column, Contract
@@ -387,4 +388,49 @@ def test_folder_that_cannot_be_written_is_found_before_the_run(tmp_path: Path) -
     assert str(raised.value) == (
         f"{tmp_path}/gold_core: expected a folder that tables can be written to, found: file"
         " exists. Set LAKEHOUSE_ROOT to another folder, or correct its permissions."
+    )
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder without one"])
+def test_place_that_holds_something_else_is_found_before_the_run(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "gold_core" / "customers"
+    if kind == "a file":
+        place.parent.mkdir()
+        place.write_text("")
+    else:
+        (place / "_delta_log").mkdir(parents=True)
+
+    with pytest.raises(UserError) as raised:
+        dataset(tmp_path).check()
+
+    assert str(raised.value) == (
+        f"{place}: expected a Delta table, or nothing yet, found {kind}. Move it away and run"
+        " again."
+    )
+
+
+def test_empty_folder_is_a_place_for_a_table(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    (tmp_path / "gold_core" / "customers").mkdir(parents=True)
+    table = dataset(tmp_path)
+
+    table.check()
+    table.save(customers(engine_session, ("a", "1.50")))
+
+    assert [row["customer_id"] for row in rows_on_disk(table)] == ["a"]
+
+
+def test_retyped_column_of_an_open_table_is_found_before_the_run(tmp_path: Path) -> None:
+    table = dataset(tmp_path, RAW)
+    write_deltalake(table.table.location, pa.table({"a": [1], "_source_file": ["a.csv"]}))
+
+    with pytest.raises(UserError) as raised:
+        table.check()
+
+    assert str(raised.value) == (
+        f"bronze.raw: the contract does not fit the table at {table.table.location}:\n"
+        "  a: received columns are string, the table has bigint\n"
+        "Only new columns that are not required can be added to a table. Take the change back, or"
+        " drop the table to have it rebuilt."
     )

@@ -49,14 +49,14 @@ def ranges_of(found: LandingScan) -> list[PlannedRange]:
 
 
 def test_a_folder_stands_for_its_csv_files_and_names_the_others(tmp_path: Path) -> None:
-    for name in ("b.csv", "a.CSV", "x/y/c.csv", "x.d/e.csv"):
+    for name in ("b.csv", "a.CSV", "x/y/c.csv", "x.csv/e.csv"):
         put(tmp_path / name)
     put(tmp_path / "z.csv.gz", gzip.compress(CSV))
     for name in ("README.md", "x/.hidden.csv", ".git/c.csv", "x/old.csv.bak", "_SUCCESS"):
         put(tmp_path / name)
     found = scan(tmp_path)
     assert found.root == str(tmp_path)
-    assert paths(found) == ["a.CSV", "b.csv", "x.d/e.csv", "x/y/c.csv", "z.csv.gz"]
+    assert paths(found) == ["a.CSV", "b.csv", "x.csv/e.csv", "x/y/c.csv", "z.csv.gz"]
     assert found.skipped == (
         ".git/c.csv",
         "README.md",
@@ -124,11 +124,17 @@ def unreadable(path: Path, why: str) -> str:
     )
 
 
-@pytest.mark.parametrize("pattern", ["", "*"])
-def test_a_folder_named_as_a_file(tmp_path: Path, pattern: str) -> None:
+def test_a_glob_that_matches_a_folder_named_as_a_file(tmp_path: Path) -> None:
     put(tmp_path / "a.csv")
     (tmp_path / "x.csv").mkdir()
-    assert error_of(tmp_path / pattern) == unreadable(tmp_path / "x.csv", "a folder")
+    assert error_of(tmp_path / "*") == unreadable(tmp_path / "x.csv", "a folder")
+
+
+def test_a_link_to_a_folder_named_as_a_file(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere" / "b.csv")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.csv").symlink_to(tmp_path / "elsewhere")
+    assert error_of(tmp_path / "in") == unreadable(tmp_path / "in" / "x.csv", "a folder")
 
 
 @pytest.mark.parametrize("pattern", ["", "a.csv", "*.csv"])

@@ -120,13 +120,16 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
 
         Raises:
             UserError: The contract is missing or not valid, it has moved on from the table in a
-                way that cannot be applied, or the directory cannot be written.
+                way that cannot be applied, or the directory cannot be written or holds something
+                else.
         """
         contract = self.contract
         if isinstance(self.table, PathTable):
             _check_writable(Path(self.table.location).parent)
             if self.table.exists():
                 self._refuse_changes(contract, self.table.columns())
+            else:
+                self.table.check_free()
 
     def load(self) -> "DataFrame":
         """The rows of the current version, lazily.
@@ -245,11 +248,13 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
             for name in declared
             if name not in present and name in _required(contract)
         ]
-        if not contract.open:
-            differences += [
-                f"{name}: the table has it, the contract no longer"
-                for name in present.keys() - declared
-            ]
+        for name in sorted(present.keys() - declared):
+            if not contract.open:
+                differences.append(f"{name}: the table has it, the contract no longer")
+            elif present[name].type != "string":
+                differences.append(
+                    f"{name}: received columns are string, the table has {present[name].type}"
+                )
         if differences:
             listed = "\n".join(f"  {line}" for line in differences)
             raise UserError(

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
+from nbx_medallion.config import contract as contract_of
 from nbx_medallion.datasets.csv_dialect import CsvDialect
 from nbx_medallion.datasets.landing_files import list_landing
 from nbx_medallion.datasets.landing_frames import Landing, landing_frames
@@ -35,8 +36,9 @@ class LandingFilesDataset(AbstractDataset[NoReturn, Landing]):
             recursively.
         variable: The environment variable that sets the path, to be named in errors.
         csv: Any of `separator`, `quote` and `encoding`.
-        prefer: Column names that win where files spell a name in different cases. Otherwise the
-            spelling of the first file wins.
+        contract: Table, ``<schema>.<table>``, that the records are cleaned into. Where files spell
+            a name in different cases, that of the table's contract wins, otherwise the first
+            file's.
         metadata: For Kedro plugins.
 
     Raises:
@@ -51,13 +53,13 @@ class LandingFilesDataset(AbstractDataset[NoReturn, Landing]):
         path: str,
         variable: str,
         csv: dict[str, Any] | None = None,
-        prefer: list[str] | None = None,
+        contract: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._path = str(path)
         self._variable = variable
         self._dialect = CsvDialect.from_config(csv)
-        self._prefer = tuple(prefer or ())
+        self._contract = contract
         self.metadata = metadata
         self._scan: LandingScan | None = None
         self._is_current = False
@@ -80,7 +82,8 @@ class LandingFilesDataset(AbstractDataset[NoReturn, Landing]):
         """
         with _scanning:
             if self._scan is None or not self._is_current:
-                self._scan = scan_landing(self._path, self._variable, self._dialect, self._prefer)
+                used = contract_of(self._contract).inputs if self._contract else ()
+                self._scan = scan_landing(self._path, self._variable, self._dialect, tuple(used))
                 self._is_current = True
             scan = self._scan
         from nbx_medallion.engines import active_session

@@ -116,19 +116,15 @@ def _list_folder(path: str, variable: str) -> Listing:
 
 
 def _walk(path: str, variable: str) -> Iterator[str]:
-    """Each file below a folder. A folder with a file's name, or a link to one, counts as a file."""
+    """Each file below a folder; a link to a folder is not followed, and counts as a file."""
 
     def fail(error: OSError) -> None:
         raise unreadable(str(error.filename), error.strerror or str(error), variable) from error
 
     for folder, folders, names in os.walk(path, onerror=fail):
-        as_files = [
-            name
-            for name in folders
-            if name.lower().endswith(_SUFFIXES) or os.path.islink(os.path.join(folder, name))
-        ]
-        folders[:] = [name for name in folders if name not in as_files]
-        for name in names + as_files:
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        folders[:] = [name for name in folders if name not in links]
+        for name in names + links:
             yield os.path.join(folder, name)
 
 

@@ -41,6 +41,23 @@ class PathTable:
 
         return DeltaTable.is_deltatable(self.location)
 
+    def check_free(self) -> None:
+        """Refuse a place where a table is to be made and something else is.
+
+        Raises:
+            UserError: There is a file, or a folder that holds something.
+        """
+        place = Path(self.location)
+        if place.is_dir():
+            found = "a folder without one" if any(place.iterdir()) else None
+        else:
+            found = "a file" if os.path.lexists(place) else None
+        if found:
+            raise UserError(
+                f"{place}: expected a Delta table, or nothing yet, found {found}. Move it away and"
+                " run again."
+            )
+
     def version(self) -> int:
         """The current version."""
         return self._open().version()
@@ -176,8 +193,9 @@ class PathTable:
         try:
             return DeltaTable(self.location, version=version)
         except DeltaError as error:
+            found = str(error).partition("\n")[0].rstrip(".")
             raise UserError(
                 f"{self.location}: expected a Delta table"
-                f"{'' if version is None else f' with version {version}'}, found: {error}."
+                f"{'' if version is None else f' with version {version}'}, found: {found}."
                 " Restore it, or move the folder away and run again."
             ) from error

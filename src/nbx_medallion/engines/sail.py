@@ -30,8 +30,17 @@ class SailEngine:
         """Start the server and open a session.
 
         Raises:
-            UserError: pysail, or the pyspark client it needs, is not installed.
+            UserError: pysail, or the pyspark client it needs, is not installed; or a variable of
+                the environment is not text.
         """
+        # Sail reads the environment, and ends the process where a variable is not UTF-8.
+        for name, value in os.environ.items():
+            if not _is_utf8(name + value):
+                shown = name.encode("utf-8", "backslashreplace").decode()
+                raise UserError(
+                    f"The engine 'sail' needs an environment of UTF-8 text, and the variable"
+                    f" {shown} has other bytes. Correct it, or unset it."
+                )
         # pyspark's progress bar imports IPython, a second of start-up, to learn a terminal's width.
         without_ipython = sys.modules.setdefault("IPython", None) is None  # type: ignore[arg-type]
         os.environ.setdefault("RUST_LOG", "error")
@@ -65,3 +74,11 @@ class SailEngine:
         os.environ.pop(_CONNECT_MODE, None)
         if self._server is not None:
             self._server.stop()
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
