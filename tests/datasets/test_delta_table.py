@@ -91,7 +91,10 @@ def test_new_table_has_rows_comments_properties_and_metadata(
     ]
     on_disk = DeltaTable(table.table.location)
     assert on_disk.metadata().description == "It's what a customer bought."
-    assert on_disk.metadata().configuration == {"delta.logRetentionDuration": "interval 3650 days"}
+    assert on_disk.metadata().configuration == {
+        "delta.dataSkippingStatsColumns": "customer_id,seen",
+        "delta.logRetentionDuration": "interval 3650 days",
+    }
     [commit] = table.commits()
     assert (commit.version, commit.row_count) == (1, 2)
     assert commit.metadata == {"run_id": "run-1", "sources": {"silver_sales_clean": 4}}
@@ -367,6 +370,18 @@ def test_preview_shows_text_and_blanks(engine_session: "SparkSession", tmp_path:
         "columns": ["customer_id", "spent", "tags", "seen"],
         "data": [["a", "", "['x']", "2026-01-31 12:30:00"]],
     }
+
+
+def test_equal_decimals_of_a_file_are_read_exactly(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    table = dataset(tmp_path)
+    spent = "9999999999999999.01"
+    table.save(customers(engine_session, ("a", spent), ("b", spent)))
+
+    found = {row["spent"] for row in table.load().collect()}
+
+    assert found == {Decimal(spent)}
 
 
 @pytest.mark.parametrize("name", ["gold_core.Customers", "gold_core.x; drop", "../x", "a b.c"])

@@ -4,7 +4,7 @@ The forms a string may have, after trimming:
 
 | type | form |
 |---|---|
-| decimal(p,s) | `[+-]digits[.digits]`, digits past the scale all zeros |
+| decimal(p,s) | `[+-]digits[.digits]`, digits past the scale all zeros; at most 1,000 characters |
 | bigint, int | `[+-]digits` |
 | double | `[+-]digits[.digits][e[+-]digits]`, finite; the nearest double |
 | date | `YYYY-MM-DD`, a day that exists, years 0001 to 9999 |
@@ -26,6 +26,9 @@ WHITE_SPACE = (
     " \t\n\x0b\x0c\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
+
+# Sail's cast of a text of millions of digits ends the process.
+_LONGEST_DECIMAL = 1000
 
 _DAY = r"(?:[1-9][0-9]{3}|0[0-9]{2}[1-9]|0[0-9][1-9][0-9]|0[1-9][0-9]{2})-[0-9]{2}-[0-9]{2}"
 _TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
@@ -76,7 +79,14 @@ def _integer(value: Column, target: DataType) -> Column:
 
 def _decimal(value: Column, target: DataType) -> Column:
     decimals = rf"(?:\.[0-9]{{1,{target.scale}}}0*)?" if target.scale else r"(?:\.0+)?"
-    return _matching(value, f"[+-]?[0-9]+{decimals}", target)
+    text, wanted = trimmed(value), str(target)
+    # A third of the time on Sail, and exact: a double holds any 15 digits, the scale's included.
+    by_double = text.try_cast("double").try_cast(wanted)
+    length = F.length(text)
+    cast = F.when(length <= 15 - target.scale, by_double).when(
+        length <= _LONGEST_DECIMAL, text.try_cast(wanted)
+    )
+    return F.when(text.rlike(f"^[+-]?[0-9]+{decimals}$"), cast)
 
 
 def _double(value: Column, target: DataType) -> Column:
@@ -94,7 +104,9 @@ def _boolean(value: Column, target: DataType) -> Column:
 
 
 def _date(value: Column, target: DataType) -> Column:
-    return _matching(value, _DAY, target)
+    text = trimmed(value)
+    # By way of a timestamp: Sail's own cast of a date is slower than three regular expressions.
+    return F.when(text.rlike(f"^{_DAY}$"), text.try_cast("timestamp_ntz").try_cast(str(target)))
 
 
 def _timestamp(value: Column, target: DataType) -> Column:

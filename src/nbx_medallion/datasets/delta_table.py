@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["replace", "replace_changed", "append", "append_new"]
 _PREVIEW_ROWS = 20
+_WITH_STATISTICS = ("string", "bigint", "int", "double", "date", "timestamp")
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
@@ -192,7 +193,8 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
             self._apply(found, target)
             self.table.write(frame, "append" if "append" in self._mode else "overwrite", options)
         else:
-            spec = TableSpec(target, contract.description, self._properties)
+            properties = _statistics(target) | self._properties
+            spec = TableSpec(target, contract.description, properties)
             self.table.create(spec, frame, options)
         after = self.table.version()
         self.last_write = Write(before, after, self.table.rows_written(after))
@@ -295,6 +297,17 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         key = list(contract.primary_key)
         known = self.table.read(active_session(), self.table.version()).select(key)
         return frame.join(known, on=key, how="left_anti")
+
+
+def _statistics(columns: list[TableColumn]) -> dict[str, str]:
+    """The property that keeps decimals out of the log's statistics, which Sail reads as doubles.
+
+    Where all values of a file are equal it takes them from there, instead of from the file.
+    """
+    if not any(column.type.startswith("decimal") for column in columns):
+        return {}
+    kept = [column.name for column in columns if column.type in _WITH_STATISTICS]
+    return {"delta.dataSkippingStatsColumns": ",".join(kept)}
 
 
 def _required(contract: Contract) -> set[str]:

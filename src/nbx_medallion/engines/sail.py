@@ -18,7 +18,8 @@ class SailEngine:
     """Sail on a free loopback port, and a Spark Connect session to it.
 
     Args:
-        settings: Session configuration, as ``spark.sql...`` keys.
+        settings: Configuration of the session, as ``spark.sql...`` keys, and of the server, as
+            ``SAIL_...`` keys; a variable of the environment of that name wins.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -44,6 +45,9 @@ class SailEngine:
         # pyspark's progress bar imports IPython, a second of start-up, to learn a terminal's width.
         without_ipython = sys.modules.setdefault("IPython", None) is None  # type: ignore[arg-type]
         os.environ.setdefault("RUST_LOG", "error")
+        for key, value in self._settings.items():
+            if key.startswith("SAIL_"):
+                os.environ.setdefault(key, str(value))
         try:
             from pysail.spark import SparkConnectServer
             from pyspark.sql.connect.session import SparkSession
@@ -64,7 +68,8 @@ class SailEngine:
         # A server in this process needs no second try, and Ctrl-C ends it before the session.
         self._session.client.set_retry_policies([])
         for key, value in self._settings.items():
-            self._session.conf.set(key, str(value))
+            if not key.startswith("SAIL_"):
+                self._session.conf.set(key, str(value))
         return self._session  # type: ignore[no-any-return]
 
     def stop(self) -> None:
