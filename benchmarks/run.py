@@ -262,6 +262,8 @@ def main() -> None:
     args = _parser().parse_args()
     args.results.mkdir(parents=True, exist_ok=True)
     tables = HEADING
+    if args.work:
+        args.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         # The first run of an engine may compile modules or fetch JARs: it does not count.
         compare(1_000, args.engines, 1, Path(folder))

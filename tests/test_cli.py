@@ -159,6 +159,19 @@ def test_dataset_that_the_catalog_declares_wrongly(kedro: Command) -> None:
     )
 
 
+def test_sail_that_is_not_installed(kedro: Command) -> None:
+    hiding = kedro.folder / "hiding"
+    hiding.mkdir()
+    (hiding / "pysail.py").write_text("raise ModuleNotFoundError('hidden', name='pysail')")
+
+    message = kedro.refused("run", PYTHONPATH=str(hiding))
+
+    assert message == (
+        "The engine 'sail' needs the packages pysail and pyspark[connect], and pysail is not"
+        " installed. Install them with: pip install 'nbx-medalion-pipeline[sail]'"
+    )
+
+
 def without_java(folder: Path) -> dict[str, str]:
     """An environment with the tools that are needed, but no Java."""
     return {"PATH": str(folder), "JAVA_HOME": ""}

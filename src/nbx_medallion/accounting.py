@@ -1,6 +1,6 @@
 """Whether every record is accounted for, and what else a run has to say of its records."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from kedro.io import DataCatalog
 
@@ -118,10 +118,15 @@ def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
         scan: The files.
         contract: Contract of the table that they are cleaned into.
     """
-    notes = [f"not read, neither .csv nor .csv.gz: {path}" for path in scan.skipped]
+    notes = []
+    if scan.skipped:
+        notes.append(f"not read, neither .csv nor .csv.gz: {_listed(scan.skipped)}")
+    reasons: dict[str, list[str]] = {}
+    for path, why in scan.unmapped.items():
+        reasons.setdefault(why, []).append(path)
     notes += [
-        f"{path}: no record could be mapped to columns: {why}"
-        for path, why in scan.unmapped.items()
+        f"{_listed(paths)}: no record could be mapped to columns: {_shortened(why, 200)}"
+        for why, paths in reasons.items()
     ]
     notes += [
         f"{path}: columns without a name are {', '.join(f'_c{place}' for place in places)}"
@@ -131,7 +136,7 @@ def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
     for file in scan.files:
         names.setdefault(file.fingerprint, []).append(file.path)
     notes += [
-        f"the same content under several names, each counted: {', '.join(paths)}"
+        f"the same content under several names, each counted: {_listed(paths)}"
         for paths in names.values()
         if len(paths) > 1
     ]
@@ -147,7 +152,15 @@ def landing_notes(scan: LandingScan, contract: Contract) -> list[str]:
         )
     further = [name for name in scan.columns if name not in contract.inputs]
     if further:
-        notes.append(
-            f"columns that the contract does not use, kept in bronze: {', '.join(further)}"
-        )
+        notes.append(f"columns that the contract does not use, kept in bronze: {_listed(further)}")
     return notes
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    """The first names, and how many more there are."""
+    shown = [_shortened(name, 80) for name in names[:most]]
+    return ", ".join(shown) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"

@@ -12,6 +12,12 @@ from kedro.io import AbstractDataset
 from nbx_medallion.config import contract as contract_of
 from nbx_medallion.contracts.model import Contract
 from nbx_medallion.datasets.delta_log import Commit, Table, TableColumn, TableSpec
+from nbx_medallion.datasets.frames import (
+    check_frame,
+    further_columns,
+    in_order,
+    respelled_columns,
+)
 from nbx_medallion.datasets.named_table import NamedTable
 from nbx_medallion.datasets.path_table import PathTable
 from nbx_medallion.datasets.previews import TablePreview, preview_rows
@@ -164,12 +170,12 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         frame = self._as_frame(data, target)
         respelled: list[TableColumn] = []
         if contract.open:
-            target += _further_columns(frame, target)
-            respelled = _respelled(frame, target)
+            target += further_columns(frame, target)
+            respelled = respelled_columns(frame, target)
             target = [column for column in target if column not in respelled]
             if not exists:
                 target.sort(key=lambda column: frame.columns.index(column.name))
-        _check_frame(self.table_name, frame, target, contract.open)
+        check_frame(self.table_name, frame, target, contract.open)
         provenance = dict(self.provenance)
         if isinstance(contract.definition, ModelDefinition):
             provenance["definition"] = contract.definition.to_json()
@@ -184,7 +190,7 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
             if frame.isEmpty():
                 self.last_write = Write(before, self.table.version(), 0)
                 return
-        frame = _in_order(frame, target)
+        frame = in_order(frame, target)
         options = {"userMetadata": json.dumps(provenance)} if provenance else {}
         if respelled:
             options["overwriteSchema"] = "true"
@@ -318,61 +324,6 @@ def _content_hash(frame: "DataFrame") -> str:
     from nbx_medallion.ml_models.content import content_hash
 
     return str(frame.agg(content_hash(frame)).collect()[0][0])
-
-
-def _further_columns(frame: "DataFrame", target: list[TableColumn]) -> list[TableColumn]:
-    """Columns of the frame that an open table does not have yet: strings, whatever they hold."""
-    known = {column.name for column in target}
-    return [TableColumn(name, "string") for name in frame.columns if name not in known]
-
-
-def _respelled(frame: "DataFrame", target: list[TableColumn]) -> list[TableColumn]:
-    """Columns that an open table has and the frame spells in another case.
-
-    A table cannot hold both. Its rows are replaced, so the one that the frame lacks is empty.
-    """
-    spelling = {name.lower(): name for name in frame.columns}
-    return [
-        column for column in target if spelling.get(column.name.lower()) not in (None, column.name)
-    ]
-
-
-def _check_frame(table: str, frame: "DataFrame", target: list[TableColumn], is_open: bool) -> None:
-    found = {item.name: item.dataType.simpleString() for item in frame.schema.fields}
-    differences = []
-    for column in target:
-        kind = found.pop(column.name, None)
-        if kind is None and not is_open:
-            differences.append(f"{column.name}: expected {column.type}, found no such column")
-        elif kind is not None and kind != column.type:
-            differences.append(f"{column.name}: expected {column.type}, found {kind}")
-    differences += [
-        f"{name}: expected no such column, found {kind}" for name, kind in found.items()
-    ]
-    if differences:
-        listed = "\n".join(f"  {line}" for line in differences)
-        raise UserError(
-            f"{table}: the rows to be written do not match the table; nothing was written:\n"
-            f"{listed}\n"
-            "Correct the node that makes them, or the contract of the table."
-        )
-
-
-def _in_order(frame: "DataFrame", target: list[TableColumn]) -> "DataFrame":
-    """The columns in the table's order; one that an open table has and the frame lacks is NULL."""
-    from pyspark.sql import functions as F
-
-    from nbx_medallion.datasets.delta_types import quoted
-
-    present = set(frame.columns)
-    return frame.select(
-        *(
-            F.col(quoted(column.name))
-            if column.name in present
-            else F.lit(None).cast(column.type).alias(column.name)
-            for column in target
-        )
-    )
 
 
 def _check_writable(folder: Path) -> None:
