@@ -12,6 +12,8 @@ from kedro.framework.startup import bootstrap_project
 
 from nbx_medallion.cli import DOCUMENT, with_reference
 from nbx_medallion.config import MedallionConfigLoader
+from nbx_medallion.contracts.loader import parse_contract
+from nbx_medallion.contracts.reference import reference
 from nbx_medallion.errors import UserError
 from nbx_medallion.session import MedallionSession
 
@@ -27,6 +29,15 @@ def test_reference_is_up_to_date(project_config: MedallionConfigLoader) -> None:
 def test_document_without_its_marks_is_refused(project_config: MedallionConfigLoader) -> None:
     with pytest.raises(UserError, match="expected the lines"):
         with_reference("# Nothing here\n")
+
+
+def test_sql_with_backticks_is_shown_whole() -> None:
+    [contract] = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+    made = reference([parse_contract(contract, "sales_clean.odcs.yaml")])
+
+    assert "| `invoice` | string |  | `` `Invoice No` `` |  |  |" in made
+    assert "| `` Quantity * cast(translate(`Unit Price`, ',.', '.') as decimal(12,4)) `` |" in made
 
 
 def test_worked_example_runs_as_the_document_says(

@@ -265,7 +265,7 @@ def test_contract_that_moved_on_otherwise_is_refused(
         "  city: the contract requires it, and the table does not have it\n"
         "  tags: the table has it, the contract no longer\n"
         "Only new columns that are not required can be added to a table. Take the change back, or"
-        " drop the table to have it rebuilt."
+        " drop the table (delete its folder) to have it rebuilt."
     )
 
 
@@ -447,5 +447,5 @@ def test_retyped_column_of_an_open_table_is_found_before_the_run(tmp_path: Path)
         f"bronze.raw: the contract does not fit the table at {table.table.location}:\n"
         "  a: received columns are string, the table has bigint\n"
         "Only new columns that are not required can be added to a table. Take the change back, or"
-        " drop the table to have it rebuilt."
+        " drop the table (delete its folder) to have it rebuilt."
     )

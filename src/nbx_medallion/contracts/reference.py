@@ -1,5 +1,6 @@
 """Contracts as a reference for people, in Markdown."""
 
+import re
 from collections.abc import Iterable
 
 from nbx_medallion.contracts.model import LINEAGE, Column, Contract, Rule, Threshold
@@ -42,7 +43,7 @@ def _section(contract: Contract) -> str:
 
 
 def _row(column: Column, rules: list[str]) -> str:
-    computed = f"`{_cell(column.expression)}`" if column.expression else ""
+    computed = _code(column.expression) if column.expression else ""
     required = "yes" if column.required else ""
     return (
         f"| `{column.name}` | {column.physical_type} | {required} | {computed} |"
@@ -61,13 +62,13 @@ def _facets(column: Column) -> list[str]:
         "characters at least": column.min_length,
         "characters at most": column.max_length,
     }
-    return [f"{what} `{_cell(str(value))}`" for what, value in given.items() if value is not None]
+    return [f"{what} {_code(str(value))}" for what, value in given.items() if value is not None]
 
 
 def _rule(rule: Rule) -> str:
     effect = "quarantines" if rule.severity == "error" else "only counts"
     why = f": {_cell(rule.description)}" if rule.description else ""
-    return f"`{rule.name}` (`{_cell(rule.expression)}`, {effect}){why}"
+    return f"`{rule.name}` ({_code(rule.expression)}, {effect}){why}"
 
 
 def _limit(threshold: Threshold) -> str:
@@ -79,6 +80,13 @@ def _limit(threshold: Threshold) -> str:
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def _code(text: str) -> str:
+    """Text as code, whatever backticks it has."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    padding = " " if "`" in text else ""
+    return f"{fence}{padding}{_cell(text)}{padding}{fence}"
 
 
 def _cell(text: str) -> str:

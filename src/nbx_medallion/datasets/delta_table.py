@@ -270,7 +270,7 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
                 f" {self.table.location}:\n"
                 f"{listed}\n"
                 "Only new columns that are not required can be added to a table. Take the change"
-                " back, or drop the table to have it rebuilt."
+                " back, or drop the table (delete its folder) to have it rebuilt."
             )
 
     def _apply(self, found: list[TableColumn], target: list[TableColumn]) -> None:

@@ -1,6 +1,7 @@
 """Spark with Delta Lake in a JVM: `local[*]` by default, any master by configuration."""
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -16,6 +17,8 @@ from nbx_medallion.errors import UserError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
 
 _JAVA_NEEDED = 17
 _JAVA_HELP = (
@@ -58,6 +61,7 @@ class SparkEngine:
                 " pip install 'nbx-medalion-pipeline[spark]'"
             ) from error
         _check_java()
+        logger.info("starting Spark")
         # Python workers must be this interpreter, or their imports fail.
         os.environ["PYSPARK_PYTHON"] = sys.executable
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
