@@ -34,7 +34,7 @@ def test_document_without_its_marks_is_refused(project_config: MedallionConfigLo
 def test_sql_with_backticks_is_shown_whole() -> None:
     [contract] = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
-    made = reference([parse_contract(contract, "sales_clean.odcs.yaml")])
+    made = reference([parse_contract(contract, "silver/sales_clean.odcs.yaml")])
 
     assert "| `invoice` | string |  | `` `Invoice No` `` |  |  |" in made
     assert "| `` Quantity * cast(translate(`Unit Price`, ',.', '.') as decimal(12,4)) `` |" in made
