@@ -54,3 +54,11 @@ def test_cli_is_of_the_version_of_its_python_library() -> None:
     steps = [step for job in workflow()["jobs"].values() for step in job["steps"]]
     versions = {step["with"]["version"] for step in steps if "setup-cli" in step.get("uses", "")}
     assert versions == {library}
+
+
+def test_deployments_find_the_cache_that_the_build_saved() -> None:
+    steps = [step for job in workflow()["jobs"].values() for step in job["steps"]]
+    caches = [step["with"] for step in steps if "actions/cache" in step.get("uses", "")]
+    assert len(caches) == 1 + len(ENVIRONMENTS)
+    # A cache is found by the list of its paths as well as by its key.
+    assert len({(cache["path"], cache["key"]) for cache in caches}) == 1
