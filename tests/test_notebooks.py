@@ -1,6 +1,7 @@
 """The notebooks run from top to bottom on the embedded engine, and are stored without output."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -41,6 +42,20 @@ def test_notebooks_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.M
     assert "bronze_sales_raw" in exploration
     assert "record: malformed" in exploration
     assert "image" in exploration
+
+
+def test_bootstrap_makes_the_schemas_of_the_catalog_that_is_configured() -> None:
+    notebook = nbformat.read(NOTEBOOKS / "databricks_bootstrap.ipynb", as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    (schemas,) = re.findall(r"for schema in \((.*)\):", code)
+    in_file = re.findall(
+        r"^CREATE SCHEMA IF NOT EXISTS (\w+)",
+        (REPOSITORY / "resources/schemas.sql").read_text(),
+        re.M,
+    )
+    assert re.findall(r"\w+", schemas) == in_file
+    # A team sets the catalog in conf/<env>/globals.yml, and the folder in databricks.yml.
+    assert not re.findall(r"{env}`?\.|pipeline-medalion", code)
 
 
 @pytest.mark.parametrize("name", ["databricks_bootstrap.ipynb", "exploration.ipynb"])
