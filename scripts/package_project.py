@@ -26,8 +26,9 @@ _FOLDER_PATTERNS = ("*.egg-info",)
 _DATA_OUTPUTS = "data/lakehouse"
 _FILES = ("*.py[cod]", ".DS_Store", "derby.log", ".coverage*", "*.log", "uv.lock")
 _SECRETS = (
-    ".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "credentials*.y*ml", "credentials*.json",
-    ".databrickscfg", "id_rsa*", "id_ed25519*", ".netrc", ".pypirc", "*.tfvars",
+    ".env", ".env.*", ".envrc", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore",
+    "credentials*.y*ml", "credentials*.json", "secrets*.y*ml", "secrets*.json", ".databrickscfg",
+    "id_rsa*", "id_ed25519*", ".netrc", ".pypirc", "*.tfvars",
 )  # fmt: skip
 _LOCAL_CONF, _KEPT = "conf/local/", "conf/local/.gitkeep"
 
@@ -51,7 +52,11 @@ def package(project: Path, output: Path) -> list[str]:
     Returns:
         Names of the files, sorted.
     """
-    names = sorted(name for name in _listed(project) if belongs(name))
+    names = sorted(
+        name
+        for name in _listed(project)
+        if belongs(name) and (project / name).resolve() != output.resolve()
+    )
     output.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(output, "w") as archive:
         for name in names:
