@@ -72,8 +72,16 @@ def test_run_id_is_refused_where_the_job_run_is_not_known() -> None:
 
 def test_every_environment_variable_has_a_parameter() -> None:
     catalog = (REPOSITORY / "conf/base/catalog.yml").read_text()
-    read = {*re.findall(r"\$\{env_path:(\w+)", catalog), "PIPELINE_CONFIG_PATH", "KEDRO_ENV"}
+    source = "\n".join(file.read_text() for file in (REPOSITORY / "src").rglob("*.py"))
+    read = {
+        *re.findall(r"\$\{env_path:(\w+)", catalog),
+        *re.findall(r'_VARIABLE = "(\w+)"', source),
+        *re.findall(r'environ(?:\.get\(|\[)"(\w+)"', source),
+    }
+    # Where Java is, and what pyspark asks for, is of the machine.
+    read -= {"JAVA_HOME", "PYSPARK_PYTHON"}
     twins = {f"--{name.lower().replace('_', '-')}" for name in read - {"KEDRO_ENV"}} | {"--env"}
+    assert "KEDRO_ENV" in read
     assert twins == {"--env", "--raw-sales-path", "--lakehouse-root", "--pipeline-config-path"}
     assert twins <= _parser()._option_string_actions.keys()
 
@@ -211,6 +219,17 @@ def test_entry_point_of_a_checkout_honours_the_variables(landing: Path, tmp_path
     assert done.returncode == 0, done.stderr
     registered = table(tmp_path / "lake", "ml_registry.model_versions")
     assert {row["model_name"] for row in registered} == {"loss_model", "clv_model"}
+
+
+def test_entry_point_finds_the_project_where_code_has_no_file(tmp_path: Path) -> None:
+    # A Databricks job runs the text of the file; its name is the first argument.
+    file = str(REPOSITORY / "orchestration/job_entrypoint.py")
+    run = f"import sys; sys.argv = [{file!r}, '--help']; exec(open({file!r}).read())"
+
+    done = command("-c", run, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "usage: nbx-medallion" in done.stdout
 
 
 def test_refused_run_ends_with_one_message_and_exit_code_1(tmp_path: Path) -> None:
