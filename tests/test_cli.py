@@ -120,6 +120,20 @@ def test_root_that_cannot_be_written(kedro: Command) -> None:
     )
 
 
+@pytest.mark.parametrize("odd", [" ", "ã", "%"])
+def test_root_that_sail_would_write_beside(kedro: Command, odd: str) -> None:
+    root = kedro.folder / f"a{odd}b"
+
+    message = kedro.refused("run", LAKEHOUSE_ROOT=str(root))
+
+    assert message == (
+        f"{root}/local/bronze/sales_raw: the engine 'sail' writes tables to paths of plain letters,"
+        f" digits and / \\ : _ . @ = , + ( ) - only, found {odd!r}. Set LAKEHOUSE_ROOT to a folder"
+        " with such a path, or run on Spark with --env."
+    )
+    assert [path.name for path in kedro.folder.iterdir()] == ["landing"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -134,6 +148,31 @@ def test_root_that_cannot_be_written(kedro: Command) -> None:
 )
 def test_mistaken_command_line(kedro: Command, arguments: tuple[str, ...], message: str) -> None:
     assert message in kedro.refused("run", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", "expected UTF-8 text, found other bytes (at byte 0)"),
+        (b"a: " + b"[" * 3000 + b"]" * 3000, "nested too deeply to be read. Simplify it."),
+    ],
+)
+def test_contract_that_no_person_wrote(kedro: Command, content: bytes, message: str) -> None:
+    conf = kedro.folder / "conf"
+    shutil.copytree(REPOSITORY / "conf", conf)
+    (conf / "base/contracts/silver/sales_clean.odcs.yaml").write_bytes(content)
+
+    assert message in kedro.refused("run", "--conf-source", str(conf))
+
+
+def test_catalog_without_entries(kedro: Command) -> None:
+    conf = kedro.folder / "conf"
+    shutil.copytree(REPOSITORY / "conf", conf)
+    (conf / "base/catalog.yml").write_text("")
+
+    assert "expected a DeltaTableDataset in the catalog, found " in kedro.refused(
+        "run", "--conf-source", str(conf)
+    )
 
 
 def test_environment_that_is_not_text(kedro: Command) -> None:

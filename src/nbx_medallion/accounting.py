@@ -18,10 +18,17 @@ SALES = "silver.sales_clean"
 
 
 def delta_table(catalog: DataCatalog, name: str) -> DeltaTableDataset:
-    """The Delta table of a name in the catalog."""
+    """The Delta table of a name in the catalog.
+
+    Raises:
+        UserError: The catalog declares it otherwise, or not at all.
+    """
     dataset = catalog.get(name)
     if not isinstance(dataset, DeltaTableDataset):
-        raise TypeError(f"{name} is not a Delta table")
+        raise UserError(
+            f"{name}: expected a DeltaTableDataset in the catalog, found"
+            f" {type(dataset).__name__}. Restore its entry or pattern in catalog.yml."
+        )
     return dataset
 
 

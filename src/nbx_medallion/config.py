@@ -184,7 +184,14 @@ class MedallionConfigLoader(OmegaConfigLoader):
                 f"{table}: there is no contract {file}. Write one: every table of the pipeline"
                 " has its columns, types and rules there."
             )
-        parsed = parse_contract(self._read(file), f"conf/{self.base_env}/{relative}")
+        shown = f"conf/{self.base_env}/{relative}"
+        try:
+            parsed = parse_contract(self._read(file), shown)
+        except RecursionError:
+            raise UserError(
+                f"{shown}: expected YAML and SQL that a person wrote, found some that is nested"
+                " too deeply to be read. Simplify it."
+            ) from None
         check_layer(parsed)
         return parsed
 
@@ -214,7 +221,14 @@ class MedallionConfigLoader(OmegaConfigLoader):
 
     def _read(self, file: str) -> str:
         with self._fs.open(file, "rb") as stream:
-            return str(stream.read().decode("utf-8-sig"))
+            content = stream.read()
+        try:
+            return str(content.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{file}: expected UTF-8 text, found other bytes (at byte {error.start}). Restore"
+                " the file, or save it as UTF-8."
+            ) from error
 
 
 def current_config() -> MedallionConfigLoader:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from kedro.io import DatasetError
+from pyspark.sql import functions as F
 
 from nbx_medallion.contracts.model import Column, Contract
 from nbx_medallion.datasets.commits import DeltaCommitsDataset
@@ -382,6 +383,28 @@ def test_equal_decimals_of_a_file_are_read_exactly(
     found = {row["spent"] for row in table.load().collect()}
 
     assert found == {Decimal(spent)}
+
+
+def test_other_writer_in_the_midst_of_a_write_is_named(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    table = dataset(tmp_path)
+    table.save(customers(engine_session, ("a", "1.50")))
+    location = table.table.location
+
+    def overtake(key: str) -> str:
+        other = DeltaTable(location)
+        write_deltalake(other, other.to_pyarrow_table(), mode="overwrite")
+        return key
+
+    frame = customers(engine_session, ("b", "2.50"))
+    overtaken = frame.withColumn("customer_id", F.udf(overtake, "string")("customer_id"))
+
+    assert message_of(table.save, overtaken) == (
+        "gold_core.customers: another run wrote the table while this one was writing it; the rows"
+        " of this run were not written. Run again, one run at a time."
+    )
+    assert [row["customer_id"] for row in rows_on_disk(table)] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["gold_core.Customers", "gold_core.x; drop", "../x", "a b.c"])

@@ -16,12 +16,13 @@ from nbx_medallion.datasets.frames import (
     check_frame,
     further_columns,
     in_order,
+    one_writer,
     respelled_columns,
 )
 from nbx_medallion.datasets.named_table import NamedTable
 from nbx_medallion.datasets.path_table import PathTable
 from nbx_medallion.datasets.previews import TablePreview, preview_rows
-from nbx_medallion.engines import active_session, runs_delta_on_spark
+from nbx_medallion.engines import active_session, check_folder, runs_delta_on_spark
 from nbx_medallion.errors import UserError
 from nbx_medallion.ml_models.definition import ModelDefinition
 
@@ -132,6 +133,7 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         """
         contract = self.contract
         if isinstance(self.table, PathTable):
+            check_folder(self.table.location)
             _check_writable(Path(self.table.location).parent)
             if self.table.exists():
                 self._refuse_changes(contract, self.table.columns())
@@ -159,8 +161,8 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
             data: A frame with the contract's columns, or rows as mappings of them.
 
         Raises:
-            UserError: The frame does not match the table, or the contract has moved on from the
-                table in a way that cannot be applied.
+            UserError: The frame does not match the table, the contract has moved on from the
+                table in a way that cannot be applied, or another run wrote it meanwhile.
         """
         contract = self.contract
         exists = self.table.exists()
@@ -192,16 +194,18 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
                 return
         frame = in_order(frame, target)
         options = {"userMetadata": json.dumps(provenance)} if provenance else {}
-        if respelled:
-            options["overwriteSchema"] = "true"
-            self.table.write(frame, "overwrite", options)
-        elif exists:
-            self._apply(found, target)
-            self.table.write(frame, "append" if "append" in self._mode else "overwrite", options)
-        else:
-            properties = _statistics(target) | self._properties
-            spec = TableSpec(target, contract.description, properties)
-            self.table.create(spec, frame, options)
+        with one_writer(self.table_name):
+            if respelled:
+                options["overwriteSchema"] = "true"
+                self.table.write(frame, "overwrite", options)
+            elif exists:
+                self._apply(found, target)
+                mode = "append" if "append" in self._mode else "overwrite"
+                self.table.write(frame, mode, options)
+            else:
+                properties = _statistics(target) | self._properties
+                spec = TableSpec(target, contract.description, properties)
+                self.table.create(spec, frame, options)
         after = self.table.version()
         self.last_write = Write(before, after, self.table.rows_written(after))
 

@@ -1,5 +1,8 @@
 """What a frame must be, and is made, before it is written to a table."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nbx_medallion.datasets.delta_log import TableColumn
@@ -8,6 +11,30 @@ from nbx_medallion.errors import UserError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+
+# What Sail, deltalake and Delta on Spark say where somebody else committed first.
+_CONFLICTS = ("Failed to commit transaction", "DELTA_CONCURRENT", "DELTA_METADATA_CHANGED")
+
+
+@contextmanager
+def one_writer(table: str) -> Iterator[None]:
+    """Turn a conflict with another writer of the table into a message.
+
+    Raises:
+        UserError: Another program wrote the table meanwhile.
+    """
+    try:
+        yield
+    except Exception as error:
+        # A new table is moved to its place, where another may be by now.
+        is_taken = isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        if not is_taken and not any(sign in str(error) for sign in _CONFLICTS):
+            raise
+        raise UserError(
+            f"{table}: another run wrote the table while this one was writing it; the rows of this"
+            " run were not written. Run again, one run at a time."
+        ) from error
 
 
 def further_columns(frame: "DataFrame", target: list[TableColumn]) -> list[TableColumn]:

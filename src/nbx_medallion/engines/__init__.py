@@ -5,6 +5,7 @@ one that the environment's ``spark.yml`` declares.
 """
 
 import atexit
+import re
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ from nbx_medallion.errors import UserError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_PLAIN_SIGNS = "/ \\ : _ . @ = , + ( ) -"
+_PLAIN = re.compile(rf"[A-Za-z0-9{re.escape(_PLAIN_SIGNS.replace(' ', ''))}]")
 
 _lock = threading.RLock()
 _running: tuple[Engine, "SparkSession"] | None = None
@@ -54,6 +58,32 @@ def runs_delta_on_spark() -> bool:
         return True
     extensions = active_session().conf.get("spark.sql.extensions", "") or ""
     return "delta" in extensions.lower()
+
+
+def check_folder(path: str) -> None:
+    """Refuse a folder that the engine could not write a table to.
+
+    Sail 0.7.2 encodes a path as a URL has it when it writes, and so writes beside the folder.
+
+    Args:
+        path: Absolute path of the folder.
+
+    Raises:
+        UserError: The engine is Sail, and the path has other than plain characters.
+    """
+    odd = "".join(sorted(set(_PLAIN.sub("", path))))
+    if odd and _runs_sail():
+        raise UserError(
+            f"{path}: the engine 'sail' writes tables to paths of plain letters, digits and"
+            f" {_PLAIN_SIGNS} only, found {odd!r}. Set LAKEHOUSE_ROOT to a folder with such a path,"
+            " or run on Spark with --env."
+        )
+
+
+def _runs_sail() -> bool:
+    if _running is not None or on_databricks() or _ambient():
+        return not runs_delta_on_spark()
+    return current_config()["spark"].get("engine") == "sail"
 
 
 def stop_session() -> None:
