@@ -1,6 +1,8 @@
 """The Delta table dataset, on each engine, with tables on disk."""
 
 import json
+import os
+import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -350,10 +352,22 @@ def test_failed_first_write_leaves_no_table(engine_session: "SparkSession", tmp_
 
     with pytest.raises(DatasetError, match="broken"):
         table.save(frame)
-    assert not table.exists()
+    assert list((tmp_path / "gold_core").iterdir()) == []
 
-    table.save(customers(engine_session, ("a", "1.50")))
-    assert [path.name for path in (tmp_path / "gold_core").iterdir()] == ["customers"]
+
+def test_what_a_killed_run_left_is_removed_once_it_is_old(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    old, young = (tmp_path / "gold_core" / f".customers.{name}" for name in ("old", "young"))
+    for folder, seconds in ((old, 7200), (young, 60)):
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - seconds,) * 2)
+
+    dataset(tmp_path).save(customers(engine_session, ("a", "1.50")))
+
+    assert sorted(path.name for path in (tmp_path / "gold_core").iterdir()) == [
+        ".customers.young", "customers"
+    ]  # fmt: skip
 
 
 def test_preview_shows_text_and_blanks(engine_session: "SparkSession", tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A Delta table in a directory: its log is read by deltalake, without an engine."""
 
+import contextlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,6 +27,9 @@ from nbx_medallion.errors import UserError
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
+
+
+_LEFT_OVER_AFTER = 3600.0  # seconds
 
 
 class PathTable:
@@ -125,23 +130,19 @@ class PathTable:
         """Make the table beside its place, and move it there whole."""
         target = Path(self.location)
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Of a run that was killed; a younger one may be another run's that is at work.
         for left_over in target.parent.glob(f".{target.name}.*"):
-            shutil.rmtree(left_over, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # the other run removed it
+                if time.time() - left_over.stat().st_mtime > _LEFT_OVER_AFTER:
+                    shutil.rmtree(left_over, ignore_errors=True)
         staging = PathTable(str(target.parent / f".{target.name}.{uuid4().hex}"))
-        if must_map(spec.columns):
-            ddl = delta_types.create_statement(f"delta.`{staging.location}`", spec)
-            active_session().sql(ddl)
-        else:
-            from deltalake import DeltaTable, Schema
-
-            DeltaTable.create(
-                staging.location,
-                Schema(delta_types.to_fields(spec.columns)),
-                description=spec.comment,
-                configuration=dict(spec.properties),
-            )
-        staging.write(frame, "overwrite", options)
-        os.rename(staging.location, target)
+        try:
+            staging._create_empty(spec)
+            staging.write(frame, "overwrite", options)
+            os.rename(staging.location, target)
+        except BaseException:
+            shutil.rmtree(staging.location, ignore_errors=True)
+            raise
 
     def write(self, frame: "DataFrame", mode: str, options: Mapping[str, str]) -> None:
         """Commit rows to the table."""
@@ -173,6 +174,20 @@ class PathTable:
             if len(found) >= rows:
                 break
         return found
+
+    def _create_empty(self, spec: TableSpec) -> None:
+        if must_map(spec.columns):
+            ddl = delta_types.create_statement(f"delta.`{self.location}`", spec)
+            active_session().sql(ddl)
+        else:
+            from deltalake import DeltaTable, Schema
+
+            DeltaTable.create(
+                self.location,
+                Schema(delta_types.to_fields(spec.columns)),
+                description=spec.comment,
+                configuration=dict(spec.properties),
+            )
 
     def _commit_no_rows(self, options: Mapping[str, str]) -> None:
         import pyarrow
