@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -397,6 +398,24 @@ def test_equal_decimals_of_a_file_are_read_exactly(
     found = {row["spent"] for row in table.load().collect()}
 
     assert found == {Decimal(spent)}
+
+
+def test_decimal_that_the_contract_gets_later_is_read_exactly(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    columns = (Column("customer_id", "string"), Column("spent", "decimal(18,2)"))
+    before = replace(CUSTOMERS, columns=columns[:1], primary_key=())
+    dataset(tmp_path, before).save(engine_session.createDataFrame([("a",)], "customer_id string"))
+    table = dataset(tmp_path, replace(before, columns=columns))
+    spent = Decimal("9999999999999999.01")
+
+    table.save(
+        engine_session.createDataFrame(
+            [("a", spent), ("b", spent)], "customer_id string, spent decimal(18,2)"
+        )
+    )
+
+    assert {row["spent"] for row in table.load().collect()} == {spent}
 
 
 def test_other_writer_in_the_midst_of_a_write_is_named(

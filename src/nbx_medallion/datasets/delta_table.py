@@ -203,7 +203,8 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
                 mode = "append" if "append" in self._mode else "overwrite"
                 self.table.write(frame, mode, options)
             else:
-                properties = _statistics(target) | self._properties
+                properties = {} if contract.open else _statistics(target)
+                properties |= self._properties
                 spec = TableSpec(target, contract.description, properties)
                 self.table.create(spec, frame, options)
         after = self.table.version()
@@ -312,10 +313,9 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
 def _statistics(columns: list[TableColumn]) -> dict[str, str]:
     """The property that keeps decimals out of the log's statistics, which Sail reads as doubles.
 
-    Where all values of a file are equal it takes them from there, instead of from the file.
+    Where all values of a file are equal it takes them from there, instead of from the file. Set for
+    a table without decimals too: its contract may get one later. An open table has strings only.
     """
-    if not any(column.type.startswith("decimal") for column in columns):
-        return {}
     kept = [column.name for column in columns if column.type in _WITH_STATISTICS]
     return {"delta.dataSkippingStatsColumns": ",".join(kept)}
 
