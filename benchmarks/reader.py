@@ -30,7 +30,7 @@ def _frame(session: Any, reader: str, source: Path) -> Any:
         from nbx_medallion.datasets.landing_scan import scan_landing
 
         scan = scan_landing(str(source), "RAW_SALES_PATH", CsvDialect())
-        return landing_frames(session, scan).records
+        return landing_frames(session, scan, all_at_once=True).records
     from pyspark.sql import functions as F
 
     records = session.read.option("header", True).csv(str(source))

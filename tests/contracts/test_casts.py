@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbx_medallion.contracts.casts import WHITE_SPACE, strict_cast
+from nbx_medallion.contracts.casts import WHITE_SPACE, fits, strict_cast
 from nbx_medallion.contracts.types import STRING, parse_type
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ FITTING: dict[str, dict[str, Any]] = {
         "9999999999999": D("9999999999999.00"),
         "-999999999.99": D("-999999999.99"),
         "0" * 999 + "5": D("5.00"),
+        "12.5\n": D("12.50"),
+        "12.5\u2028": D("12.50"),
     },
     "decimal(38,0)": {
         "9" * 38: D("9" * 38),
@@ -51,6 +53,8 @@ FITTING: dict[str, dict[str, Any]] = {
         "+7": 7,
         " -7\t": -7,
         "0007": 7,
+        "7\r\n": 7,
+        "7\x85": 7,
         "9223372036854775807": 2**63 - 1,
         "-9223372036854775808": -(2**63),
     },
@@ -67,6 +71,9 @@ FITTING: dict[str, dict[str, Any]] = {
     "date": {
         "2020-02-29": date(2020, 2, 29),
         " 2020-01-02 ": date(2020, 1, 2),
+        "2020-01-02\r": date(2020, 1, 2),
+        "2020-01-02\u2029": date(2020, 1, 2),
+        "2020-12-31": date(2020, 12, 31),
         "0001-01-01": date(1, 1, 1),
         "9999-12-31": date(9999, 12, 31),
         "1582-10-10": date(1582, 10, 10),
@@ -75,6 +82,7 @@ FITTING: dict[str, dict[str, Any]] = {
     "timestamp": {
         "2020-01-02T10:11:12": "2020-01-02 10:11:12",
         " 2020-01-02 10:11:12.123456Z ": "2020-01-02 10:11:12.123456",
+        "2020-01-02 10:11:12Z\n": "2020-01-02 10:11:12",
         "2020-01-02 10:11:12.5+02:00": "2020-01-02 08:11:12.5",
         "2020-01-02 10:11:00-05:30": "2020-01-02 15:41:00",
     },
@@ -116,6 +124,7 @@ UNFIT: dict[str, list[str]] = {
     "double": ["1e400", "-1e400", "NaN", "inf", "Infinity", "1.", ".5", "1d", "1f", "", "0x1p3"],
     "date": [
         "2020-02-30",
+        "2020-02-30\n",
         "2019-02-29",
         "1900-02-29",
         "2020-13-01",
@@ -154,19 +163,24 @@ UNFIT: dict[str, list[str]] = {
 
 
 def cast_all(session: SparkSession, texts: list[str | None], kinds: list[str]) -> list[list[Any]]:
-    """Cast each text to each type in one job."""
+    """Cast each text to each type in one job, and see that `fits` tells which have a value."""
     from pyspark.sql import functions as F
 
     frame = session.createDataFrame(list(enumerate(texts)), "at int, text string")
-    casts = []
+    casts, fitting = [], []
     for kind in kinds:
         target = parse_type(kind)
         assert target is not None
+        fitting.append(fits(F.col("text"), STRING, target))
         value = strict_cast(F.col("text"), STRING, target)
         casts.append(value.cast("string") if kind == "timestamp" else value)
     named = [value.alias(f"c{at}") for at, value in enumerate(casts)]
-    rows = frame.select("at", *named).collect()
-    return [list(row)[1:] for row in sorted(rows, key=lambda row: row[0])]
+    named += [value.alias(f"f{at}") for at, value in enumerate(fitting)]
+    rows = [list(row)[1:] for row in sorted(frame.select("at", *named).collect())]
+    for text, row in zip(texts, rows, strict=True):
+        for kind, value, is_fit in zip(kinds, row, row[len(kinds) :], strict=False):
+            assert is_fit is (value is not None), f"{text!r} as {kind}: {value!r}, fits: {is_fit}"
+    return [row[: len(kinds)] for row in rows]
 
 
 def test_each_text_becomes_the_value_it_says_or_null(session: SparkSession) -> None:

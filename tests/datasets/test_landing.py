@@ -116,7 +116,7 @@ def test_every_nasty_file_in_one_folder(tmp_path: Path, engine_session: "SparkSe
     for name, case in CASES.items():
         (tmp_path / (name + case.suffix)).write_bytes(case.content)
     scan = scan_landing(str(tmp_path), "RAW_SALES_PATH", CsvDialect())
-    landing = landing_frames(engine_session, scan)
+    landing = landing_frames(engine_session, scan, all_at_once=False)
     assert landing.records.columns == [
         *scan.columns,
         "_corrupt_record",

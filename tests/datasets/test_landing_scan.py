@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from nasty_csv import CASES
 
 from nbx_medallion.datasets.csv_dialect import CsvDialect
 from nbx_medallion.datasets.csv_source import PlannedRange, plan_partitions, read_range
-from nbx_medallion.datasets.landing_scan import LandingScan, Sizes, scan_landing
+from nbx_medallion.datasets.landing_scan import FileRange, LandingScan, Sizes, scan_landing
 from nbx_medallion.errors import UserError
 
 CSV = b"a,b\n1,2\n"
@@ -284,6 +285,18 @@ def test_a_big_file_is_shared_out_and_small_ones_are_grouped(tmp_path: Path) -> 
     assert max(sizes) < 2 * min(sizes)
     assert sum(part.records for partition in partitions for part in partition) == found.records
     assert len(plan_partitions(scan(tmp_path / "small"), cores=8)) == 1
+
+
+@pytest.mark.parametrize(("all_at_once", "expected"), [(False, [12, 13, 12, 13]), (True, [25] * 2)])
+def test_large_input_is_cut_smaller_where_partitions_take_turns(
+    tmp_path: Path, all_at_once: bool, expected: list[int]
+) -> None:
+    put(tmp_path / "big.csv")
+    found = scan(tmp_path)
+    ranges = tuple(FileRange(at * 10 << 20, 10 << 20, at + 1, 1) for at in range(50))
+    large = replace(found, files=(replace(found.files[0], ranges=ranges),))
+    partitions = plan_partitions(large, 2, all_at_once)
+    assert [len(partition) for partition in partitions] == expected
 
 
 @pytest.mark.parametrize(

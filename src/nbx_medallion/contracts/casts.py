@@ -64,34 +64,60 @@ def strict_cast(value: Column, source: DataType, target: DataType) -> Column:
     return _FROM_OTHERS.get(source.name, {}).get(target.name, _plain)(value, source, target)
 
 
+def fits(value: Column, source: DataType, target: DataType) -> Column:
+    """Tell whether `strict_cast` gives a value: for most strings by a look at their form.
+
+    Args:
+        value: Values of the source type.
+        source: Type of the values.
+        target: Type to cast to.
+
+    Returns:
+        TRUE or FALSE, never NULL.
+    """
+    is_cast = strict_cast(value, source, target).isNotNull()
+    if source != STRING or target.name not in _SURELY:
+        return is_cast
+    # Not a condition alone: Sail would make it an `or`, and compute both sides of it.
+    return F.when(_SURELY[target.name](value, target), value).when(is_cast, value).isNotNull()
+
+
 def _string(value: Column, _: DataType) -> Column:
     return F.nullif(trimmed(value), F.lit(""))
 
 
-def _matching(value: Column, form: str, target: DataType) -> Column:
-    text = trimmed(value)
-    return F.when(text.rlike(f"^{form}$"), text.try_cast(str(target)))
+def _matching(value: Column, form: str, cast: Callable[[Column], Column]) -> Column:
+    """Cast what has a form, as received or else trimmed.
+
+    Most values need no trimming, which takes longer than to look at their form.
+    """
+    # Not `$`: in Java that is before a line end too.
+    whole, text = rf"^(?:{form})\z", trimmed(value)
+    return F.when(value.rlike(whole), cast(value)).when(text.rlike(whole), cast(text))
 
 
 def _integer(value: Column, target: DataType) -> Column:
-    return _matching(value, "[+-]?[0-9]+", target)
+    return _matching(value, "[+-]?[0-9]+", lambda text: text.try_cast(str(target)))
 
 
 def _decimal(value: Column, target: DataType) -> Column:
     decimals = rf"(?:\.[0-9]{{1,{target.scale}}}0*)?" if target.scale else r"(?:\.0+)?"
-    text, wanted = trimmed(value), str(target)
-    # A third of the time on Sail, and exact: a double holds any 15 digits, the scale's included.
-    by_double = text.try_cast("double").try_cast(wanted)
-    length = F.length(text)
-    cast = F.when(length <= 15 - target.scale, by_double).when(
-        length <= _LONGEST_DECIMAL, text.try_cast(wanted)
-    )
-    return F.when(text.rlike(f"^[+-]?[0-9]+{decimals}$"), cast)
+    wanted = str(target)
+
+    def cast(text: Column) -> Column:
+        # A third of the time on Sail, and exact: a double holds any 15 digits, the scale's too.
+        by_double = text.try_cast("double").try_cast(wanted)
+        length = F.length(text)
+        return F.when(length <= 15 - target.scale, by_double).when(
+            length <= _LONGEST_DECIMAL, text.try_cast(wanted)
+        )
+
+    return _matching(value, f"[+-]?[0-9]+{decimals}", cast)
 
 
 def _double(value: Column, target: DataType) -> Column:
-    number = _matching(value, r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", target)
-    return _finite(number)
+    form = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+    return _finite(_matching(value, form, lambda text: text.try_cast(str(target))))
 
 
 def _finite(number: Column) -> Column:
@@ -104,15 +130,16 @@ def _boolean(value: Column, target: DataType) -> Column:
 
 
 def _date(value: Column, target: DataType) -> Column:
-    text = trimmed(value)
     # By way of a timestamp: Sail's own cast of a date is slower than three regular expressions.
-    return F.when(text.rlike(f"^{_DAY}$"), text.try_cast("timestamp_ntz").try_cast(str(target)))
+    return _matching(value, _DAY, lambda text: text.try_cast("timestamp_ntz").try_cast(str(target)))
 
 
 def _timestamp(value: Column, target: DataType) -> Column:
-    text = trimmed(value)
-    zoned = F.when(text.rlike(f"{_OFFSET}$"), text).otherwise(F.concat(text, F.lit("Z")))
-    return F.when(text.rlike(f"^{_DAY}[T ]{_TIME}{_OFFSET}?$"), zoned.try_cast(str(target)))
+    def cast(text: Column) -> Column:
+        zoned = F.when(text.rlike(rf"{_OFFSET}\z"), text).otherwise(F.concat(text, F.lit("Z")))
+        return zoned.try_cast(str(target))
+
+    return _matching(value, f"{_DAY}[T ]{_TIME}{_OFFSET}?", cast)
 
 
 def _array(value: Column, target: DataType) -> Column:
@@ -129,6 +156,35 @@ _FROM_STRING: dict[str, Callable[[Column, DataType], Column]] = {
     "date": _date,
     "timestamp": _timestamp,
     "array": _array,
+}
+
+
+def _surely_string(value: Column, _: DataType) -> Column:
+    """The first character is of ASCII, and no white space."""
+    return (value >= "!") & (value < "\x7f")
+
+
+def _surely_integer(value: Column, target: DataType) -> Column:
+    return value.rlike(rf"^[+-]?[0-9]{{1,{9 if target.name == 'int' else 18}}}\z")
+
+
+def _surely_decimal(value: Column, target: DataType) -> Column:
+    whole, scale = target.precision - target.scale, target.scale
+    decimals = rf"(?:\.[0-9]{{1,{scale}}})?" if scale else ""
+    return value.rlike(rf"^[+-]?[0-9]{{1,{whole}}}{decimals}\z") if whole else F.lit(False)
+
+
+def _surely_date(value: Column, _: DataType) -> Column:
+    return value.rlike(r"^[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])\z")
+
+
+#: Conditions that hold for nothing but a string with a value in the type.
+_SURELY: dict[str, Callable[[Column, DataType], Column]] = {
+    "string": _surely_string,
+    "bigint": _surely_integer,
+    "int": _surely_integer,
+    "decimal": _surely_decimal,
+    "date": _surely_date,
 }
 
 

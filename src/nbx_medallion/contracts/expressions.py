@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from nbx_medallion.contracts.casts import present, strict_cast
+from nbx_medallion.contracts.casts import fits, present, strict_cast
 from nbx_medallion.contracts.engine_columns import all_of, to_column
 from nbx_medallion.contracts.model import CORRUPT_RECORD, REASONS, Contract, Rule
 from nbx_medallion.contracts.model import Column as ContractColumn
-from nbx_medallion.contracts.types import STRING
+from nbx_medallion.contracts.types import STRING, DataType
 
 MALFORMED = "record: malformed"
 
@@ -61,7 +61,26 @@ def typed_columns(contract: Contract, columns: Mapping[str, Column]) -> dict[str
     Returns:
         A typed column a contract column, by name; NULL where the value is absent or does not fit.
     """
-    return {column.name: _typed(column, columns) for column in contract.columns}
+    return {
+        column.name: strict_cast(_raw(column, columns), _raw_type(column), column.type)
+        for column in contract.columns
+    }
+
+
+def fitting_columns(contract: Contract, columns: Mapping[str, Column]) -> dict[str, Column]:
+    """Tell where the contract's columns have values, without computing most of them.
+
+    Args:
+        contract: The contract.
+        columns: The received columns, all strings.
+
+    Returns:
+        A condition a contract column, by name: TRUE where `typed_columns` is not NULL.
+    """
+    return {
+        column.name: fits(_raw(column, columns), _raw_type(column), column.type)
+        for column in contract.columns
+    }
 
 
 def _raw(column: ContractColumn, columns: Mapping[str, Column]) -> Column:
@@ -70,21 +89,19 @@ def _raw(column: ContractColumn, columns: Mapping[str, Column]) -> Column:
     return to_column(column.logic, inputs) if column.logic else inputs[column.name]
 
 
-def _typed(column: ContractColumn, columns: Mapping[str, Column]) -> Column:
-    source = column.logic.type if column.logic else STRING
-    return strict_cast(_raw(column, columns), source, column.type)
+def _raw_type(column: ContractColumn) -> DataType:
+    return column.logic.type if column.logic else STRING
 
 
 def _does_not_fit(column: ContractColumn, columns: Mapping[str, Column]) -> Column | None:
     """Tell of a column that is NULL whether that is its type; None where it cannot be."""
-    source = column.logic.type if column.logic else STRING
     if column.logic is None or column.logic.op == "input":
         name = column.inputs[0]
         if column.type == STRING or name not in columns:
             return None
         return F.coalesce(present(columns[name]), F.lit(False))
     raw = _raw(column, columns)
-    given = present(raw) if source == STRING else raw.isNotNull()
+    given = present(raw) if _raw_type(column) == STRING else raw.isNotNull()
     known = [columns[name] for name in column.inputs if name in columns]
     if not column.inputs or len(known) < len(column.inputs):
         return F.coalesce(given, F.lit(False))
@@ -167,7 +184,10 @@ def is_malformed(columns: Mapping[str, Column]) -> Column:
 
 
 def is_valid(
-    contract: Contract, columns: Mapping[str, Column], values: Mapping[str, Column]
+    contract: Contract,
+    columns: Mapping[str, Column],
+    values: Mapping[str, Column],
+    fitting: Mapping[str, Column],
 ) -> Column:
     """Tell whether a record is accepted: as `checks` has it, in as few terms as it takes.
 
@@ -175,19 +195,20 @@ def is_valid(
         contract: The contract.
         columns: The received columns.
         values: The typed columns.
+        fitting: Where they are not NULL.
 
     Returns:
         TRUE or FALSE, never NULL.
     """
     passed = [~is_malformed(columns)]
     for column in contract.columns:
-        value = values[column.name]
+        fits_type = fitting[column.name]
         unfit = None if column.required else _does_not_fit(column, columns)
         if column.required:
-            passed.append(value.isNotNull())
+            passed.append(fits_type)
         elif unfit is not None:
-            passed.append(value.isNotNull() | ~unfit)
-        passed += [_passes(check) for check in _facets(column, value)]
+            passed.append(fits_type | ~unfit)
+        passed += [_passes(check) for check in _facets(column, values[column.name])]
     passed += [_passes(_rule(rule, values)) for rule in contract.rules if rule.severity == "error"]
     return all_of(passed)
 

@@ -70,12 +70,10 @@ def count_records(data: bytes, quote: int, multiline: bool) -> int:
         return 0
     text = np.frombuffer(data, np.uint8)
     is_end = _line_ends(data, text)
+    ends = np.flatnonzero(is_end)
     if multiline:
-        ends = np.flatnonzero(is_end)
         ends = ends[np.searchsorted(np.flatnonzero(text == quote), ends) % 2 == 0]
-        ended = np.count_nonzero(~is_end[ends[ends > 0] - 1])
-    else:
-        ended = np.count_nonzero(is_end[1:] > is_end[:-1])
+    ended = np.count_nonzero(~is_end[ends[ends > 0] - 1])
     return int(ended) + int(not is_end[-1])
 
 

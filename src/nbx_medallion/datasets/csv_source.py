@@ -56,16 +56,19 @@ class PlannedRange:
     streamed: bool
 
 
-def plan_partitions(scan: LandingScan, cores: int) -> list[list[PlannedRange]]:
+def plan_partitions(
+    scan: LandingScan, cores: int, all_at_once: bool = False
+) -> list[list[PlannedRange]]:
     """Share out the records over partitions of like size, in file order.
 
     Args:
         scan: What was found.
-        cores: How many partitions are read at once.
+        cores: Of this machine.
+        all_at_once: Whether the engine works at all partitions from the start, however many.
 
     Returns:
         One partition a core; fewer where there are less than 8 MiB for each, more where one would
-        exceed 128 MiB. A range is never cut.
+        exceed 128 MiB and they take turns. A range is never cut.
     """
     ranges = [
         PlannedRange(
@@ -80,7 +83,9 @@ def plan_partitions(scan: LandingScan, cores: int) -> list[list[PlannedRange]]:
         for part in file.ranges
     ]
     total = sum(part.length for part in ranges)
-    count = max(min(cores, -(-total // _LEAST_BYTES)), -(-total // _MOST_BYTES))
+    count = min(cores, -(-total // _LEAST_BYTES))
+    if not all_at_once:
+        count = max(count, -(-total // _MOST_BYTES))
     partitions: list[list[PlannedRange]] = [[] for _ in range(count)]
     before = 0
     for part in ranges:
@@ -193,13 +198,16 @@ def _coalesce(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
 
 
-def read_records(spark: "SparkSession", scan: LandingScan, cores: int) -> "DataFrame":
+def read_records(
+    spark: "SparkSession", scan: LandingScan, cores: int, all_at_once: bool
+) -> "DataFrame":
     """The records of scanned files, lazily.
 
     Args:
         spark: The session to read with.
         scan: What was found.
-        cores: How many partitions are read at once.
+        cores: Of this machine.
+        all_at_once: Whether the engine works at all partitions from the start.
 
     Returns:
         A row a record: each received column as string, `_corrupt_record`, `_source_file`,
@@ -209,7 +217,8 @@ def read_records(spark: "SparkSession", scan: LandingScan, cores: int) -> "DataF
         "columns": scan.columns,
         "dialect": asdict(scan.dialect),
         "partitions": [
-            [asdict(part) for part in partition] for partition in plan_partitions(scan, cores)
+            [asdict(part) for part in partition]
+            for partition in plan_partitions(scan, cores, all_at_once)
         ],
     }
     spark.dataSource.register(LandingCsvSource)

@@ -4,6 +4,7 @@ import codecs
 import gzip
 import hashlib
 import zlib
+from concurrent.futures import Executor
 from typing import BinaryIO, Protocol
 
 from nbx_medallion.datasets.csv_dialect import CsvDialect
@@ -26,21 +27,25 @@ class Readable(Protocol):
 
 
 class HashingFile:
-    """A file whose bytes are hashed as they are read.
+    """A file whose bytes are hashed as they are read, while the reader goes on with them.
 
     Args:
         raw: The file, at its start.
+        pool: Where to hash them.
     """
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: BinaryIO, pool: Executor) -> None:
         self._raw = raw
+        self._pool = pool
         self._hash = hashlib.sha256()
+        self._hashed = pool.submit(self._hash.update, b"")
         self.size = 0
 
     def read(self, size: int = -1, /) -> bytes:
         """Read and hash on."""
         data = self._raw.read(size)
-        self._hash.update(data)
+        self._hashed.result()
+        self._hashed = self._pool.submit(self._hash.update, data)
         self.size += len(data)
         return data
 
@@ -48,6 +53,7 @@ class HashingFile:
         """Read what is left; return the SHA-256 of the whole file, in hexadecimal digits."""
         while self.read(1 << 20):
             pass
+        self._hashed.result()
         return self._hash.hexdigest()
 
 

@@ -86,9 +86,9 @@ class LandingFilesDataset(AbstractDataset[NoReturn, Landing]):
                 self._scan = scan_landing(self._path, self._variable, self._dialect, tuple(used))
                 self._is_current = True
             scan = self._scan
-        from nbx_medallion.engines import active_session
+        from nbx_medallion.engines import active_session, runs_delta_on_spark
 
-        return landing_frames(active_session(), scan)
+        return landing_frames(active_session(), scan, all_at_once=not runs_delta_on_spark())
 
     def save(self, data: NoReturn) -> None:
         """Refuse: what was received is never written.

@@ -33,12 +33,14 @@ class Landing:
     records: "DataFrame"
 
 
-def landing_frames(spark: "SparkSession", scan: LandingScan) -> Landing:
+def landing_frames(spark: "SparkSession", scan: LandingScan, all_at_once: bool) -> Landing:
     """Make the frames.
 
     Args:
         spark: The session to read with.
         scan: What was found.
+        all_at_once: Whether the engine works at all partitions of a frame from the start, each
+            with memory of its own.
 
     Returns:
         The files and their records.
@@ -56,5 +58,5 @@ def landing_frames(spark: "SparkSession", scan: LandingScan) -> Landing:
     ]
     return Landing(
         spark.createDataFrame(rows, FILES_SCHEMA),
-        read_records(spark, scan, cores=os.cpu_count() or 1),
+        read_records(spark, scan, os.cpu_count() or 1, all_at_once),
     )

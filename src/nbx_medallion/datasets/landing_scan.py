@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -136,9 +136,12 @@ def scan_landing(
         UserError: The path holds no file, or one cannot be read.
     """
     listing = list_landing(path, variable)
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    threads = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as hashing, ThreadPoolExecutor(threads) as pool:
         scanned = list(
-            pool.map(lambda file: _scan_file(file, variable, dialect, sizes), listing.files)
+            pool.map(
+                lambda file: _scan_file(file, variable, dialect, sizes, hashing), listing.files
+            )
         )
     headers = {file.path: header for file, header in scanned}
     unmapped = {path: header.problem for path, header in headers.items() if header.problem}
@@ -158,12 +161,12 @@ def scan_landing(
 
 
 def _scan_file(
-    file: ReceivedFile, variable: str, dialect: CsvDialect, sizes: Sizes
+    file: ReceivedFile, variable: str, dialect: CsvDialect, sizes: Sizes, pool: Executor
 ) -> tuple[LandingFile, Header]:
     streamed = is_streamed(file.location, dialect)
     try:
         with open(file.location, "rb") as raw:
-            hashing = HashingFile(raw)
+            hashing = HashingFile(raw, pool)
             text = open_utf8(hashing, file.location, dialect)
             reader = BlockReader(text, dialect, window=sizes.window, limit=sizes.limit)
             reader.skip(BOM)

@@ -18,8 +18,8 @@ class SailEngine:
     """Sail on a free loopback port, and a Spark Connect session to it.
 
     Args:
-        settings: Configuration of the session, as ``spark.sql...`` keys, and of the server, as
-            ``SAIL_...`` keys; a variable of the environment of that name wins.
+        settings: Configuration of the session, as ``spark.sql...`` keys, and variables of the
+            server's environment, in capitals; one that is set already wins.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -46,7 +46,7 @@ class SailEngine:
         without_ipython = sys.modules.setdefault("IPython", None) is None  # type: ignore[arg-type]
         os.environ.setdefault("RUST_LOG", "error")
         for key, value in self._settings.items():
-            if key.startswith("SAIL_"):
+            if key.isupper():
                 os.environ.setdefault(key, str(value))
         try:
             from pysail.spark import SparkConnectServer
@@ -68,7 +68,7 @@ class SailEngine:
         # A server in this process needs no second try, and Ctrl-C ends it before the session.
         self._session.client.set_retry_policies([])
         for key, value in self._settings.items():
-            if not key.startswith("SAIL_"):
+            if not key.isupper():
                 self._session.conf.set(key, str(value))
         return self._session  # type: ignore[no-any-return]
 

@@ -79,9 +79,9 @@ def test_each_record_is_clean_or_quarantined_or_superseded(engine_session: Spark
             ("1", "c1", "12", None, None, None, None, None, "a.csv", 1, "b2"),
         ],
     )
-    superseded = find_superseded(frame, contract)
-    clean = clean_sales(frame, superseded, contract)
     quarantine = quarantine_sales(frame, contract)
+    superseded = find_superseded(frame, quarantine, contract)
+    clean = clean_sales(frame, superseded, contract)
     assert plain(superseded) == [("a.csv", 1, "b1", "a.csv", 1), ("a.csv", 2, "b1", "a.csv", 1)]
     assert plain(clean) == sorted(
         [
@@ -127,7 +127,7 @@ def test_columns_that_a_file_lacks_are_null_in_exact_case(engine_session: SparkS
         ["Amount", "customer_id"],
         [("5", "c1", None, "a.csv", 1, "b1"), ("5", None, None, "a.csv", 2, "b1")],
     )
-    superseded = find_superseded(frame, contract)
+    superseded = find_superseded(frame, quarantine_sales(frame, contract), contract)
     assert plain(superseded) == []
     assert superseded.columns == [
         "_source_file", "_row_number", "_batch_id", "_superseded_by_file", "_superseded_by_row",
@@ -143,7 +143,9 @@ def test_only_customer_and_amount_are_enough(engine_session: SparkSession) -> No
     contract = silver_contract()
     rows = [("c1", "5", None, "a.csv", 1, "b1"), ("c1", "5", None, "a.csv", 2, "b1")]
     frame = bronze(engine_session, ["customer_id", "amount"], rows)
-    clean = clean_sales(frame, find_superseded(frame, contract), contract)
+    quarantine = quarantine_sales(frame, contract)
+    superseded = find_superseded(frame, quarantine, contract)
+    clean = clean_sales(frame, superseded, contract)
     assert [row[:3] for row in plain(clean)] == [(None, "c1", D("5.00"))] * 2
 
 
@@ -195,14 +197,14 @@ def test_another_company_needs_a_contract_and_no_code(engine_session: SparkSessi
     frame = bronze(
         engine_session, received, [(*row, None, "f", at, "b") for at, row in enumerate(rows, 1)]
     )
-    superseded = find_superseded(frame, contract)
+    quarantine = quarantine_sales(frame, contract)
+    superseded = find_superseded(frame, quarantine, contract)
     clean = clean_sales(frame, superseded, contract)
     assert plain(superseded) == [("f", 2, "b", "f", 1)]
     assert [row[:6] for row in plain(clean)] == [
         ("A", 1, "7", D("15.30"), date(2020, 12, 31), "web"),
         ("A", 2, "7", D("1.00"), None, None),
     ]
-    quarantine = quarantine_sales(frame, contract)
     assert plain(quarantine.select("_row_number", "_reasons")) == [
         (4, ("line: type",)),
         (5, ("channel: enum", "refund_has_day: rule")),
@@ -253,7 +255,7 @@ def test_every_kind_of_rule_gives_its_reason(engine_session: SparkSession) -> No
              "b_over_a: rule")),
         (4, ("a: type", "b: type", "c: type", "e: type")),
     ]  # fmt: skip
-    nothing = find_superseded(frame, contract)
+    nothing = find_superseded(frame, quarantine_sales(frame, contract), contract)
     assert plain(nothing) == []
     assert [row[-2] for row in plain(clean_sales(frame, nothing, contract))] == [5]
 
@@ -303,7 +305,7 @@ def test_the_latest_valid_record_of_a_key_wins(
         ["k", "at", "v"],
         [(k, at, v, None, file, number, batch) for k, at, v, file, batch, number in rows],
     )
-    superseded = find_superseded(frame, contract)
+    superseded = find_superseded(frame, quarantine_sales(frame, contract), contract)
     losers = plain(superseded)
     assert losers == expected_losers(rows, latest_by)
     kept = clean_sales(frame, superseded, contract).select("_row_number")

@@ -14,6 +14,7 @@ from nbx_medallion.contracts.engine_columns import all_of
 from nbx_medallion.contracts.expressions import (
     by_position,
     checks,
+    fitting_columns,
     is_valid,
     reasons,
     received,
@@ -37,7 +38,7 @@ _HASH = "_hash"
 _VALID = "_valid"
 
 
-def find_superseded(bronze: DataFrame, contract: Contract) -> DataFrame:
+def find_superseded(bronze: DataFrame, quarantine: DataFrame, contract: Contract) -> DataFrame:
     """Find the valid records of which a later one has the same primary key.
 
     The later one is that with the higher `latestBy` (NULL lowest), then batch, file and row. Only
@@ -45,6 +46,7 @@ def find_superseded(bronze: DataFrame, contract: Contract) -> DataFrame:
 
     Args:
         bronze: Records as received.
+        quarantine: Those of them that are not valid.
         contract: Contract of the clean table.
 
     Returns:
@@ -58,30 +60,29 @@ def find_superseded(bronze: DataFrame, contract: Contract) -> DataFrame:
         return _no_superseded(bronze)
     values = typed_columns(contract, columns)
     key = [values[name] for name in contract.primary_key]
-    whole_key = all_of([value.isNotNull() for value in key])
-    records = by_position(bronze).withColumn(
-        _HASH, F.xxhash64(*(value.cast("string") for value in key))
+    fitting = fitting_columns(contract, columns)
+    records = (
+        by_position(bronze)
+        .filter(all_of([fitting[name] for name in contract.primary_key]))
+        .withColumn(_HASH, F.xxhash64(*(value.cast("string") for value in key)))
     )
     repeated = (
-        records.filter(whole_key)
-        .groupBy(_HASH)
+        records.groupBy(_HASH)
         .agg(F.count(F.lit(1)).alias("_records"))
         .filter(F.col("_records") > 1)
         .select(_HASH)
     )
     candidates = (
-        records.filter(whole_key)
-        .join(repeated, _HASH, "left_semi")
+        records.join(repeated, _HASH, "left_semi")
         .select(
             *(columns[name].alias(name) for name in RECORD),
             *(value.alias(f"_key_{at}") for at, value in enumerate(key)),
             (values[contract.latest_by] if contract.latest_by else F.lit(None)).alias("_latest"),
-            is_valid(contract, columns, values).alias(_VALID),
         )
+        .join(_records_of(quarantine), list(RECORD), "left_anti")
     )
-    # Rejected candidates are ranked last instead of filtered out first: a filter would be moved
-    # below the join, and there cast every record. The keys themselves are compared, not hashes.
-    order = [_VALID, "_latest", BATCH_ID, SOURCE_FILE, ROW_NUMBER]
+    # The keys themselves are compared, not their hashes.
+    order = ["_latest", BATCH_ID, SOURCE_FILE, ROW_NUMBER]
     latest_first = Window.partitionBy(*(f"_key_{at}" for at in range(len(key)))).orderBy(
         *(F.col(name).desc_nulls_last() for name in order)
     )
@@ -92,11 +93,14 @@ def find_superseded(bronze: DataFrame, contract: Contract) -> DataFrame:
             F.first(SOURCE_FILE).over(whole).alias(SUPERSEDED_BY_FILE),
             F.first(ROW_NUMBER).over(whole).alias(SUPERSEDED_BY_ROW),
             F.row_number().over(latest_first).alias("_rank"),
-            _VALID,
         )
-        .filter((F.col("_rank") > 1) & F.col(_VALID))
-        .drop("_rank", _VALID)
+        .filter(F.col("_rank") > 1)
+        .drop("_rank")
     )
+
+
+def _records_of(table: DataFrame) -> DataFrame:
+    return table.select(*(F.col(name) for name in RECORD))
 
 
 def _no_superseded(bronze: DataFrame) -> DataFrame:
@@ -123,14 +127,14 @@ def clean_sales(bronze: DataFrame, superseded: DataFrame, contract: Contract) ->
         "*", *(value.alias(name) for name, value in typed_columns(contract, columns).items())
     )
     values = {column.name: F.col(column.name) for column in contract.columns}
-    valid = is_valid(contract, columns, values)
+    fitting = {name: value.isNotNull() for name, value in values.items()}
+    valid = is_valid(contract, columns, values, fitting)
     # A filter on casts is moved below them by the engines, and every cast computed twice. It
     # stays where it is behind something that is not deterministic.
     accepted = typed.withColumn(_VALID, F.when(F.rand(0) >= 0.0, valid)).filter(_VALID)
-    lost = superseded.select(*(F.col(name) for name in RECORD))
     return (
         accepted.select(*values, *(columns[name].alias(name) for name in RECORD))
-        .join(lost, list(RECORD), "left_anti")
+        .join(_records_of(superseded), list(RECORD), "left_anti")
         .select(*(name for name, _ in contract.schema))
     )
 
@@ -152,7 +156,7 @@ def quarantine_sales(bronze: DataFrame, contract: Contract) -> DataFrame:
     own = [name for name in columns if name not in lineage]
     return (
         by_position(bronze)
-        .filter(~is_valid(contract, columns, values))
+        .filter(~is_valid(contract, columns, values, fitting_columns(contract, columns)))
         .select(
             *(columns[name].alias(name) for name in own),
             reasons(columns, checks(contract, columns, values)),

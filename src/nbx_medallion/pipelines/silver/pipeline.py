@@ -20,8 +20,14 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(
-                find_superseded,
+                quarantine_sales,
                 inputs=["bronze_sales_raw", contract],
+                outputs="silver_sales_quarantine",
+                name="quarantine_sales",
+            ),
+            node(
+                find_superseded,
+                inputs=["bronze_sales_raw", "silver_sales_quarantine", contract],
                 outputs="silver_sales_superseded",
                 name="find_superseded",
             ),
@@ -30,12 +36,6 @@ def create_pipeline() -> Pipeline:
                 inputs=["bronze_sales_raw", "silver_sales_superseded", contract],
                 outputs="silver_sales_clean",
                 name="clean_sales",
-            ),
-            node(
-                quarantine_sales,
-                inputs=["bronze_sales_raw", contract],
-                outputs="silver_sales_quarantine",
-                name="quarantine_sales",
             ),
             node(
                 profile_sales,
