@@ -241,8 +241,11 @@ def test_main_job_needs_no_java(kedro: Command) -> None:
     assert kedro("run", **without_java(kedro.folder)).returncode == 0
 
 
-@pytest.mark.parametrize("seconds", [0.4, 1.2, 2.2, 3.0])
-def test_ctrl_c_is_one_line(kedro: Command, seconds: float) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("seconds", [0.4, 1.2, 2.2])
+def test_a_signal_ends_a_run_with_one_line(
+    kedro: Command, seconds: float, number: signal.Signals
+) -> None:
     process = subprocess.Popen(
         [KEDRO, "run"],
         cwd=REPOSITORY,
@@ -253,7 +256,7 @@ def test_ctrl_c_is_one_line(kedro: Command, seconds: float) -> None:
         start_new_session=True,
     )
     time.sleep(seconds)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     out, err = process.communicate(timeout=15)
 
     told = [line for line in err.splitlines() if " writing " not in line]
@@ -275,6 +278,24 @@ def test_commands_that_run_no_node_start_no_engine(
 
     assert ended.returncode == 0, ended.stderr
     assert not kedro.root.exists()
+
+
+def test_runner_that_is_not_there(kedro: Command) -> None:
+    assert kedro.refused("run", "--runner", "Nope") == (
+        "--runner: expected SequentialRunner, ThreadRunner, or the import path of a class, found"
+        " 'Nope': module 'kedro.runner' has no attribute 'Nope'"
+    )
+
+
+def test_configuration_that_is_not_text(kedro: Command, tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    subprocess.run(["cp", "-r", str(REPOSITORY / "conf"), str(conf)], check=True)  # noqa: S607
+    (conf / "base" / "parameters.yml").write_bytes(b"a: 1\nb: \xff\n")
+
+    assert kedro.refused("run", "--conf-source", str(conf)) == (
+        f"{conf}/base/parameters.yml: expected YAML or JSON in UTF-8, found invalid start byte at"
+        " byte 8. Save it as UTF-8."
+    )
 
 
 def test_overrides_of_one_user_hold_for_the_plain_run_only(kedro: Command, tmp_path: Path) -> None:

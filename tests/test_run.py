@@ -456,3 +456,16 @@ def test_tables_of_one_engine_are_read_by_the_other(
         read = other.read.format("delta").load(str(finished.path(name)))
         assert read.count() == finished.table(name).to_pyarrow_table().num_rows
         assert read.columns == finished.table(name).to_pyarrow_table().column_names
+
+
+@pytest.mark.parametrize("engine_name", ["sail"], indirect=True)
+def test_columns_of_one_value_only(lakehouse: Lakehouse) -> None:
+    """Sail 0.7.2 ends where a hash is asked of such columns alone."""
+    row = b"A1,c1,2.50,2024-01-02,pen,web\n"
+    header = b"order_id,customer_id,amount,order_date,product,channel\n"
+    (lakehouse.landing / "a.csv").write_bytes(header + row * 1000)
+    (lakehouse.landing / "b.csv").unlink()
+    lakehouse.run()
+    assert lakehouse.table("silver.sales_superseded").count() == 999
+    metrics = lakehouse.rows("gold_core.customer_metrics", "frequency", "total_spent")
+    assert metrics == [(1, Decimal("2.50"))]

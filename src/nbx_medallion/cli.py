@@ -11,6 +11,7 @@ from kedro.framework.cli.utils import call
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import ProjectMetadata
 from kedro.io import DataCatalog
+from kedro.utils import load_obj
 
 from nbx_medallion.config import MedallionConfigLoader, current_config
 from nbx_medallion.contracts.reference import reference
@@ -25,6 +26,21 @@ __all__ = ["cli", "run"]
 DOCUMENT = Path("docs/DATA_CONTRACTS_AND_RULES.md")
 START = "<!-- made by `kedro contracts docs`: what is below is not edited by hand -->\n"
 END = "<!-- end of what `kedro contracts docs` makes -->\n"
+
+
+def _known_runner(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """Refuse a runner that is not there, which Kedro answers with a traceback."""
+    try:
+        load_obj(name or "SequentialRunner", "kedro.runner")
+    except (AttributeError, ImportError, ValueError) as error:
+        raise UserError(
+            f"--runner: expected SequentialRunner, ThreadRunner, or the import path of a class,"
+            f" found {name!r}: {error}"
+        ) from None
+    return name
+
+
+next(option for option in run.params if option.name == "runner").callback = _known_runner
 
 
 @click.group()

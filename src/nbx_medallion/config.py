@@ -75,7 +75,7 @@ class MedallionConfigLoader(OmegaConfigLoader):
         A package has no ``conf/local``: it is a user's own.
 
         Raises:
-            UserError: There is no environment of this name.
+            UserError: There is no environment of this name, or a file is not UTF-8.
         """
         folder = Path(conf_path)
         if folder.name == self.environment and not self._fs.isdir(folder.as_posix()):
@@ -87,7 +87,15 @@ class MedallionConfigLoader(OmegaConfigLoader):
                 f"{self.env}: expected an environment of {self.conf_source}, one of:"
                 f" {', '.join(known)}. Correct --env or KEDRO_ENV."
             )
-        return super()._read_dir_configs(conf_path, *args, **kwargs)
+        try:
+            return super()._read_dir_configs(conf_path, *args, **kwargs)
+        except UnicodeDecodeError as error:
+            files = self._fs.find(conf_path)
+            file = next(name for name in files if self._fs.cat_file(name) == error.object)
+            raise UserError(
+                f"{file}: expected YAML or JSON in UTF-8, found {error.reason} at byte"
+                f" {error.start}. Save it as UTF-8."
+            ) from None
 
     @property
     def environment(self) -> str:

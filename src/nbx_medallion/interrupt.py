@@ -1,4 +1,4 @@
-"""Ctrl-C ends a run with one line and exit code 1, at any moment, imports included.
+"""Ctrl-C and SIGTERM end a run with one line and exit code 1, at any moment, imports included.
 
 Kedro's command line takes a second to import before it can catch anything, and engines hold
 threads that may not end. So the line is written by the signal handler itself, and a timer of the
@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SECONDS_TO_STOP = 8
 _BEFORE = b"Interrupted. Nothing was written.\n"
 _DURING = (
@@ -26,22 +27,23 @@ _DURING = (
 
 
 def watch_imports() -> None:
-    """End at once on Ctrl-C while ``kedro run`` is being imported.
+    """End at once on either signal while ``kedro run`` is being imported.
 
     Kedro calls it first of all of its plugins (``kedro.init``).
     """
     is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if Path(sys.argv[0]).name == "kedro" and "run" in sys.argv and is_default:
-        signal.signal(signal.SIGINT, _end_at_once)
+        for number in _SIGNALS:
+            signal.signal(number, _end_at_once)
 
 
 class RunWatch:
-    """Turns Ctrl-C within its block into `KeyboardInterrupt`, and sees that the process ends.
+    """Turns a signal within its block into `KeyboardInterrupt`, and sees that the process ends.
 
     In another thread than the main one, where signals cannot be handled, it does nothing.
 
     Attributes:
-        interrupted: Whether Ctrl-C was pressed: what fails after that is a consequence of it.
+        interrupted: Whether a signal came: what fails after that is a consequence of it.
     """
 
     def __init__(self) -> None:
@@ -50,7 +52,9 @@ class RunWatch:
 
     def __enter__(self) -> "RunWatch":
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._end_soon)
+            self._before = signal.getsignal(signal.SIGINT)
+            for number in _SIGNALS:
+                signal.signal(number, self._end_soon)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -58,9 +62,11 @@ class RunWatch:
             # After a run of the command line there is nothing left to interrupt.
             in_shell = self._before is signal.default_int_handler
             signal.signal(signal.SIGINT, self._before if in_shell else signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _end_soon(self, signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         self.interrupted = True
         os.write(2, _DURING)
         nowhere = open(os.devnull, "w")  # noqa: SIM115  (the timer writes to it until the end)
