@@ -287,17 +287,6 @@ def test_runner_that_is_not_there(kedro: Command) -> None:
     )
 
 
-def test_configuration_that_is_not_text(kedro: Command, tmp_path: Path) -> None:
-    conf = tmp_path / "conf"
-    subprocess.run(["cp", "-r", str(REPOSITORY / "conf"), str(conf)], check=True)  # noqa: S607
-    (conf / "base" / "parameters.yml").write_bytes(b"a: 1\nb: \xff\n")
-
-    assert kedro.refused("run", "--conf-source", str(conf)) == (
-        f"{conf}/base/parameters.yml: expected YAML or JSON in UTF-8, found invalid start byte at"
-        " byte 8. Save it as UTF-8."
-    )
-
-
 def test_overrides_of_one_user_hold_for_the_plain_run_only(kedro: Command, tmp_path: Path) -> None:
     """`conf/local` is read by a plain run, and by no other environment."""
     conf = tmp_path / "conf"

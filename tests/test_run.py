@@ -438,6 +438,67 @@ def test_doubled_silver_rows_fail_the_run(finished: Lakehouse) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("table", "lost"),
+    [
+        ("gold_ml.churn_model_v1", "*.parquet"),
+        ("ops.landing_files", "*.parquet"),
+        ("bronze.sales_raw", "_delta_log/00000000000000000000.json"),
+    ],
+)
+def test_a_table_that_lost_a_file_is_found_before_the_run(
+    finished: Lakehouse, table: str, lost: str
+) -> None:
+    before = finished.versions()
+    folder = finished.path(table)
+    files = sorted(folder.glob(lost))
+    for file in files:
+        file.unlink()
+    shown = files[0].relative_to(folder)
+
+    message = finished.refused()
+
+    assert message == (
+        f"{folder}: expected a whole Delta table, found that {len(files)} of its files are damaged"
+        f" or gone, such as {shown}. Restore it, or move the folder"
+        " away and run again."
+    )
+    assert {**finished.versions(), table: before[table]} == before
+
+
+def test_a_bronze_file_that_the_run_replaces_is_not_missed(finished: Lakehouse) -> None:
+    for file in finished.path("bronze.sales_raw").glob("*.parquet"):
+        file.unlink()
+    assert "1 of its files are damaged or gone" in finished.refused(pipeline_names=["silver"])
+    finished.run()
+    assert len(finished.rows("bronze.sales_raw")) == 11
+
+
+def test_a_file_with_other_bytes_is_one_message(finished: Lakehouse) -> None:
+    for file in finished.path("ml_registry.model_versions").glob("*.parquet"):
+        file.write_bytes(b"x" * file.stat().st_size)
+    message = finished.refused()
+    assert message.startswith("A file of a table is damaged or gone: ")
+    assert "model_versions" in message
+    assert message.endswith("Restore it, or move the folder of its table away and run again.")
+
+
+def test_a_registry_run_without_a_dataset_is_refused(finished: Lakehouse) -> None:
+    shutil.rmtree(finished.path("gold_ml.churn_model_v1"))
+    assert finished.refused(pipeline_names=["ml_registry"]).startswith(
+        f"gold_ml.churn_model_v1: there is no such table at"
+        f" {finished.path('gold_ml.churn_model_v1')}."
+    )
+
+
+def test_versions_of_kedros_are_refused(finished: Lakehouse) -> None:
+    assert finished.refused(load_versions={"bronze_sales_raw": "2020"}) == (
+        "--load-versions: expected none, since no dataset here has versions of Kedro's, found"
+        " bronze_sales_raw. A Delta table has its own: read an earlier one with the option"
+        " versionAsOf."
+    )
+
+
 def test_nothing_of_one_environment_is_visible_in_another(finished: Lakehouse) -> None:
     assert [path.name for path in finished.root.iterdir()] == [finished.env]
     finished.env = "dev"

@@ -12,11 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from kedro.io.core import generate_timestamp
 from kedro.utils import find_kedro_project
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from nbx_medallion.contracts.loader import parse_contract
 from nbx_medallion.contracts.model import Contract
@@ -27,6 +29,9 @@ from nbx_medallion.ml_models.definition import ModelDefinition, derive_contract
 
 MODELS_VARIABLE = "PIPELINE_CONFIG_PATH"
 _MODELS_FILE = "ml_models.json"
+# A drive of Windows has one letter.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_RESOLVING = "UserError raised while resolving interpolation: "
 _RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z(-[A-Za-z0-9_-]{1,64})?")
 
 
@@ -67,15 +72,26 @@ class MedallionConfigLoader(OmegaConfigLoader):
         }
         for name, resolver in resolvers.items():
             OmegaConf.register_new_resolver(name, resolver, replace=True)
-        return super().__getitem__(key)
+        try:
+            return super().__getitem__(key)
+        except OmegaConfBaseException as error:
+            text, _, where = str(error).partition("\n")
+            if text.startswith(_RESOLVING):
+                raise UserError(text.removeprefix(_RESOLVING)) from None
+            raise UserError(
+                f"The configuration {key!r} of the environment {self.environment!r}: {text}"
+                f" ({where.strip().partition(chr(10))[0]}). Correct its files, or globals.yml."
+            ) from None
 
-    def _read_dir_configs(self, conf_path: str, *args: Any, **kwargs: Any) -> Any:
+    def _read_dir_configs(
+        self, conf_path: str, patterns: list[str], *args: Any, **kwargs: Any
+    ) -> Any:
         """What a folder declares; nothing where the default environment's is missing.
 
         A package has no ``conf/local``: it is a user's own.
 
         Raises:
-            UserError: There is no environment of this name, or a file is not UTF-8.
+            UserError: There is no environment of this name, or a file is not a mapping.
         """
         folder = Path(conf_path)
         if folder.name == self.environment and not self._fs.isdir(folder.as_posix()):
@@ -88,14 +104,32 @@ class MedallionConfigLoader(OmegaConfigLoader):
                 f" {', '.join(known)}. Correct --env or KEDRO_ENV."
             )
         try:
-            return super()._read_dir_configs(conf_path, *args, **kwargs)
-        except UnicodeDecodeError as error:
-            files = self._fs.find(conf_path)
-            file = next(name for name in files if self._fs.cat_file(name) == error.object)
-            raise UserError(
-                f"{file}: expected YAML or JSON in UTF-8, found {error.reason} at byte"
-                f" {error.start}. Save it as UTF-8."
-            ) from None
+            return super()._read_dir_configs(conf_path, patterns, *args, **kwargs)
+        except (AttributeError, ValueError, OSError, yaml.YAMLError) as error:
+            for file in sorted({f for p in patterns for f in self._fs.glob(f"{folder}/{p}")}):
+                self._check_mapping(file)
+            raise UserError(str(error)) from None
+
+    def _check_mapping(self, file: str) -> None:
+        """Refuse a file that Kedro cannot read, which it does not name or says the wrong line of.
+
+        Raises:
+            UserError: It is not text, not YAML or JSON, or something else than a mapping.
+        """
+        try:
+            content = yaml.safe_load(self._read(file))
+        except OSError as error:
+            found = (error.strerror or str(error)).lower()
+        except yaml.YAMLError as error:
+            found = " ".join(str(error).replace('"<unicode string>", ', "").split())
+        else:
+            if content is None or isinstance(content, dict):
+                return
+            found = f"a {type(content).__name__}"
+        raise UserError(
+            f"{file}: expected YAML or JSON with a mapping of names to values, found: {found}."
+            " Correct or restore it."
+        )
 
     @property
     def environment(self) -> str:
@@ -109,9 +143,10 @@ class MedallionConfigLoader(OmegaConfigLoader):
         Raises:
             UserError: The parameter ``run_id`` has another form.
         """
-        given = (self.runtime_params or {}).get("run_id")
-        if given is None:
+        parameters = self.runtime_params or {}
+        if "run_id" not in parameters:
             return str(generate_timestamp())
+        given = parameters["run_id"]
         if not _RUN_ID.fullmatch(str(given)):
             raise UserError(
                 f"run_id: expected YYYY-MM-DDTHH.MM.SS.mmmZ, with a suffix such as -42 where"
@@ -187,7 +222,7 @@ class MedallionConfigLoader(OmegaConfigLoader):
             )
         relative = f"contracts/{schema}/{name}.odcs.yaml"
         file = f"{self._base}/{relative}"
-        if not self._fs.exists(file):
+        if not self._fs.isfile(file):
             raise UserError(
                 f"{table}: there is no contract {file}. Write one: every table of the pipeline"
                 " has its columns, types and rules there."
@@ -213,8 +248,10 @@ class MedallionConfigLoader(OmegaConfigLoader):
                     f" {MODELS_VARIABLE}."
                 )
             return f"conf/{self.base_env}/{_MODELS_FILE}", self._read(file)
-        path = Path(given).expanduser()
+        path = Path(_env_path(MODELS_VARIABLE, ""))
         try:
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise OSError("a device or a pipe")
             return given, path.read_bytes().decode("utf-8-sig")
         except FileNotFoundError:
             found = "nothing there"
@@ -261,4 +298,23 @@ def contract(table: str) -> Contract:
 
 def _env_path(variable: str, default: str) -> str:
     given = os.environ.get(variable)
-    return Path(given).expanduser().absolute().as_posix() if given else default
+    if not given:
+        return default
+    found = None
+    if _URL.match(given):
+        found = "a URL"
+    elif "{" in given or "}" in given:
+        found = "braces, which stand for names in a catalog"
+    try:
+        path = Path(given).expanduser().absolute()
+        path.exists()
+    except RuntimeError:
+        found = "the home of a user that is not known"
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+    if found:
+        raise UserError(
+            f"{variable}={given}: expected a path of this machine, found {found}. Correct the"
+            " variable, or unset it to use the project's own."
+        )
+    return path.as_posix()

@@ -75,7 +75,7 @@ class RunHooks:
         for name in sorted(pipeline.datasets() | {LEDGER, SUMMARY}):
             dataset = catalog.get(name)
             if isinstance(dataset, DeltaTableDataset):
-                dataset.check()
+                dataset.check(is_made_anew=name in outputs)
         self._report.notes += [note for model in written for note in model.warnings]
 
     @hook_impl

@@ -1,5 +1,6 @@
 """The project's session: engines always stop, and a user's mistake is one message."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from nbx_medallion import engines
 from nbx_medallion.errors import UserError
 from nbx_medallion.interrupt import RunWatch
 
+# What Sail, and what Spark, says of a Parquet file that it cannot read.
+_UNREADABLE = re.compile(r"(?:Parquet error|FAILED_READ_FILE)[^\n\"]*")
 # Where Kedro refuses a command line: an unknown pipeline, tag or node, or the runner.
 _REFUSING = ("kedro.framework.session", "kedro.io.data_catalog", "kedro.pipeline", "kedro.runner")
 
@@ -27,6 +30,12 @@ class MedallionSession(KedroSession):
             UserError: Something a user can cause and mend, however deep Kedro wrapped it; or the
                 run was interrupted. Any other error keeps its traceback.
         """
+        if kwargs.get("load_versions"):
+            raise UserError(
+                "--load-versions: expected none, since no dataset here has versions of Kedro's,"
+                f" found {', '.join(kwargs['load_versions'])}. A Delta table has its own: read an"
+                " earlier one with the option versionAsOf."
+            ) from None
         running_before = engines.session_is_running()
         with RunWatch() as watch:
             try:
@@ -58,9 +67,15 @@ def find_user_error(
     for cause in chain:
         if isinstance(cause, UserError):
             return cause
+        if isinstance(cause, MissingConfigException | DatasetNotFoundError | yaml.YAMLError):
+            return UserError(str(cause))
+    for cause in reversed(chain):
+        if unreadable := _UNREADABLE.search(str(cause)):
+            return UserError(
+                f"A file of a table is damaged or gone: {unreadable[0].strip().rstrip('.')}."
+                " Restore it, or move the folder of its table away and run again."
+            )
     outermost = chain[0]
-    if isinstance(outermost, MissingConfigException | DatasetNotFoundError | yaml.YAMLError):
-        return UserError(str(outermost))
     raised_in = _innermost(outermost)
     if isinstance(outermost, DatasetError) and (
         len(chain) == 1 or raised_in == ("kedro.io.core", "from_config")
@@ -72,7 +87,7 @@ def find_user_error(
             for name, value in (asked_for or {}).items()
             if value and name != "runner"
         ]
-        return UserError(f"{outermost} (asked for: {', '.join(given)})")
+        return UserError(f"{outermost} (asked for: {', '.join(given) or 'a plain run'})")
     return None
 
 

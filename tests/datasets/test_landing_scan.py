@@ -323,3 +323,26 @@ def test_a_file_that_changes_between_the_passes(
         f"{path}: the file changed while it was being read: {how.format(path=path)}. Nothing was"
         " written. Run again when the file is complete."
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "problem", "kept"),
+    [
+        (b"a" * 2_000_000, "the header has 2,000,000 bytes, more than 1,048,576", 1003),
+        (
+            b",".join(b"c%d" % at for at in range(5000)),
+            "the header has 5,000 names, more than 4,096",
+            28_889,
+        ),
+    ],
+    ids=["bytes", "names"],
+)
+def test_a_header_beyond_measure_cannot_be_mapped(
+    tmp_path: Path, header: bytes, problem: str, kept: int
+) -> None:
+    put(tmp_path / "wide.csv", header + b"\n1,2\n")
+    found = scan(tmp_path)
+    assert found.unmapped == {"wide.csv": problem}
+    assert (found.columns, found.records) == ((), 1)
+    assert found.files[0].header is not None
+    assert len(found.files[0].header) == kept

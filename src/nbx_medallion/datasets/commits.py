@@ -18,7 +18,12 @@ class DeltaCommitsDataset(AbstractDataset[NoReturn, list[Commit]]):
         self.metadata = self.table.metadata
 
     def load(self) -> list[Commit]:
-        """The commits of this project, oldest first; none where there is no table yet."""
+        """The commits of this project, oldest first.
+
+        Raises:
+            UserError: There is no such table.
+        """
+        self.table.refuse_missing()
         return self.table.commits()
 
     def save(self, data: NoReturn) -> None:

@@ -18,13 +18,17 @@ LINEAGE = (
 )
 """Names of ours in the tables that keep received columns: no file may bring one."""
 
+_MOST_BYTES = 1 << 20
+_MOST_NAMES = 4096
+
 
 @dataclass(frozen=True)
 class Header:
     """A file's header.
 
     Attributes:
-        text: The header record as received; None for a file without any record.
+        text: The header record as received, its start where it is very long; None for a file
+            without any record.
         columns: A name for each field, as received; None where it cannot be mapped.
         blank: Positions of blank names, from 0.
         problem: Why the header cannot be mapped; None where it can.
@@ -50,6 +54,10 @@ def read_header(record: Record | None) -> Header:
     """
     if record is None:
         return Header(None, None, (), None)
+    if len(record.raw) > _MOST_BYTES:
+        start = record.raw[:1000].decode("utf-8", "replace")
+        size = f"{len(record.raw):,} bytes, more than {_MOST_BYTES:,}"
+        return Header(f"{start}...", None, (), f"the header has {size}")
     text = record.raw.decode("utf-8", "replace")
     if record.fields is None:
         return Header(text, None, (), "the header is unreadable: a quote does not close")
@@ -67,6 +75,8 @@ def read_header(record: Record | None) -> Header:
 
 
 def _find_problem(names: list[str]) -> str | None:
+    if len(names) > _MOST_NAMES:
+        return f"the header has {len(names):,} names, more than {_MOST_NAMES:,}"
     for name, times in Counter(names).items():
         if times > 1:
             return f"the name {name!r} stands {times} times in the header"

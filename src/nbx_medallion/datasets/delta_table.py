@@ -123,13 +123,16 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         named = self._contract
         return contract_of(named) if isinstance(named, str) else named
 
-    def check(self) -> None:
-        """Find what would make a save fail, without an engine and without a change.
+    def check(self, is_made_anew: bool = False) -> None:
+        """Find what would make a run fail, without an engine and without a change.
+
+        Args:
+            is_made_anew: Whether the run replaces the table before anything reads it.
 
         Raises:
             UserError: The contract is missing or not valid, it has moved on from the table in a
-                way that cannot be applied, or the directory cannot be written or holds something
-                else.
+                way that cannot be applied, the directory cannot be written or holds something
+                else, or a file of the table is damaged or gone.
         """
         contract = self.contract
         if isinstance(self.table, PathTable):
@@ -137,6 +140,7 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
             _check_writable(Path(self.table.location).parent)
             if self.table.exists():
                 self._refuse_changes(contract, self.table.columns())
+                self.table.check_whole(log_only=is_made_anew and self._mode == "replace")
             else:
                 self.table.check_free()
 
@@ -146,13 +150,21 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         Raises:
             UserError: There is no such table.
         """
+        self.refuse_missing()
+        self.loaded_version = self.table.version()
+        return self.table.read(active_session(), self.loaded_version)
+
+    def refuse_missing(self) -> None:
+        """See that there is a table.
+
+        Raises:
+            UserError: There is none.
+        """
         if not self.table.exists():
             raise UserError(
                 f"{self.table_name}: there is no such table at {self.table.location}. It is"
                 " written by an earlier layer: run that first, for example with `kedro run`."
             )
-        self.loaded_version = self.table.version()
-        return self.table.read(active_session(), self.loaded_version)
 
     def save(self, data: "DataFrame | Sequence[Mapping[str, Any]]") -> None:
         """Write rows as the mode says, in one commit.

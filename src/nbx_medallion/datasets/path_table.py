@@ -63,6 +63,36 @@ class PathTable:
                 " run again."
             )
 
+    def check_whole(self, log_only: bool) -> None:
+        """Refuse a table that has lost a file; data files are looked at, not read.
+
+        Args:
+            log_only: Whether to leave out the data files.
+
+        Raises:
+            UserError: A commit, or a file of the current version, is damaged or gone.
+        """
+        table = self._open()
+        folder = Path(self.location)
+        names = os.listdir(folder / "_delta_log")
+        checkpoints = [int(name[:20]) for name in names if ".checkpoint" in name[20:31]]
+        needed = range(max(checkpoints, default=-1) + 1, table.version() + 1)
+        lost = [f"_delta_log/{at:020}.json" for at in needed if f"{at:020}.json" not in names]
+        if not log_only:
+            files = table.get_add_actions()
+            for index in range(files.num_rows):
+                path, size = (files.column(name)[index].as_py() for name in ("path", "size_bytes"))
+                with contextlib.suppress(OSError):
+                    if (folder / path).stat().st_size == size:
+                        continue
+                lost.append(path)
+        if lost:
+            raise UserError(
+                f"{self.location}: expected a whole Delta table, found that {len(lost)} of its"
+                f" files are damaged or gone, such as {lost[0]}. Restore it, or move the folder"
+                " away and run again."
+            )
+
     def version(self) -> int:
         """The current version."""
         return self._open().version()
