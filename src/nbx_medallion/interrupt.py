@@ -32,7 +32,8 @@ def watch_imports() -> None:
     Kedro calls it first of all of its plugins (``kedro.init``).
     """
     is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if Path(sys.argv[0]).name == "kedro" and "run" in sys.argv and is_default:
+    is_run = "run" in sys.argv and "viz" not in sys.argv
+    if Path(sys.argv[0]).name == "kedro" and is_run and is_default:
         for number in _SIGNALS:
             signal.signal(number, _end_at_once)
 
