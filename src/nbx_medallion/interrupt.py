@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)
 _SECONDS_TO_STOP = 8
 _BEFORE = b"Interrupted. Nothing was written.\n"
 _DURING = (
@@ -49,21 +50,20 @@ class RunWatch:
 
     def __init__(self) -> None:
         self.interrupted = False
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "RunWatch":
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.getsignal(signal.SIGINT)
             for number in _SIGNALS:
-                signal.signal(number, self._end_soon)
+                self._before[number] = signal.signal(number, self._end_soon)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before is not None:
+        in_command = "kedro" in (Path(word).name for word in sys.orig_argv)
+        for number, handler in self._before.items():
             # After a run of the command line there is nothing left to interrupt.
-            in_shell = self._before is signal.default_int_handler
-            signal.signal(signal.SIGINT, self._before if in_shell else signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            is_over = in_command and handler not in _DEFAULTS
+            signal.signal(number, signal.SIG_IGN if is_over else handler)
 
     def _end_soon(self, signum: int, frame: FrameType | None) -> None:
         for number in _SIGNALS:
