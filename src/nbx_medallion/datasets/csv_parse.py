@@ -13,7 +13,7 @@ from nbx_medallion.datasets.csv_header import CORRUPT_RECORD, ROW_NUMBER, SOURCE
 from nbx_medallion.datasets.csv_records import Block, Record, StrictReader
 from nbx_medallion.datasets.csv_stream import BOM
 
-# Arrow's own allocator has the system clear a huge page for each batch: a tenth of bronze's time.
+# Arrow's own allocator has the system clear a huge page for each batch: 7 % of bronze's time.
 pa.set_memory_pool(pa.system_memory_pool())
 
 
