@@ -25,9 +25,9 @@ SETTINGS = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "fals
 
 def _frame(session: Any, reader: str, source: Path) -> Any:
     if reader == OURS:
-        from nbx_medallion.datasets.csv_dialect import CsvDialect
-        from nbx_medallion.datasets.landing_frames import landing_frames
-        from nbx_medallion.datasets.landing_scan import scan_landing
+        from nbx_medallion.landing.dialect import CsvDialect
+        from nbx_medallion.landing.frames import landing_frames
+        from nbx_medallion.landing.scan import scan_landing
 
         scan = scan_landing(str(source), "RAW_SALES_PATH", CsvDialect())
         return landing_frames(session, scan, all_at_once=True).records

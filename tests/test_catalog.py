@@ -13,7 +13,7 @@ from kedro.pipeline import Pipeline
 
 from nbx_medallion.datasets.commits import DeltaCommitsDataset
 from nbx_medallion.datasets.delta_table import DeltaTableDataset
-from nbx_medallion.session import MedallionSession
+from nbx_medallion.run.session import MedallionSession
 
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
 CONVENTION = re.compile(

@@ -15,7 +15,7 @@ from nbx_medallion.config import MedallionConfigLoader
 from nbx_medallion.contracts.loader import parse_contract
 from nbx_medallion.contracts.reference import reference
 from nbx_medallion.errors import UserError
-from nbx_medallion.session import MedallionSession
+from nbx_medallion.run.session import MedallionSession
 
 TEXT = (REPOSITORY / DOCUMENT).read_text()
 

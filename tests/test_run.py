@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from kedro.framework.startup import bootstrap_project
 
 from nbx_medallion.errors import UserError
-from nbx_medallion.session import MedallionSession
+from nbx_medallion.run.session import MedallionSession
 
 FIRST = b"""order_id,customer_id,amount,order_date,product,channel
 1,0042,10.50,2024-01-02,"Widget, big",web

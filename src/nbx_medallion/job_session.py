@@ -14,7 +14,7 @@ from kedro.utils import find_kedro_project
 
 from nbx_medallion.config import on_databricks
 from nbx_medallion.errors import UserError
-from nbx_medallion.session import MedallionSession
+from nbx_medallion.run.session import MedallionSession
 
 LANDING_VARIABLE = "RAW_SALES_PATH"
 ROOT_VARIABLE = "LAKEHOUSE_ROOT"

@@ -11,8 +11,8 @@ from nbx_medallion.config import MODELS_VARIABLE
 from nbx_medallion.datasets.delta_table import DeltaTableDataset
 from nbx_medallion.errors import UserError
 from nbx_medallion.job_session import LANDING_VARIABLE, ROOT_VARIABLE, prepared_session
-from nbx_medallion.ledger import check_balance
-from nbx_medallion.session import find_user_error
+from nbx_medallion.run.ledger import check_balance
+from nbx_medallion.run.session import find_user_error
 
 LEDGER = "ops_run_ledger"
 RECEIVED = "bronze.sales_raw"

@@ -4,8 +4,8 @@ See https://docs.kedro.org/en/stable/configure/project_settings/.
 """
 
 from nbx_medallion.config import MedallionConfigLoader
-from nbx_medallion.hooks import RunHooks
-from nbx_medallion.session import MedallionSession
+from nbx_medallion.run.hooks import RunHooks
+from nbx_medallion.run.session import MedallionSession
 
 HOOKS = (RunHooks(),)
 SESSION_CLASS = MedallionSession

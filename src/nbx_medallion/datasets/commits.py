@@ -4,8 +4,8 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from nbx_medallion.datasets.delta_log import Commit
 from nbx_medallion.datasets.delta_table import DeltaTableDataset
+from nbx_medallion.tables.log import Commit
 
 
 class DeltaCommitsDataset(AbstractDataset[NoReturn, list[Commit]]):

@@ -11,20 +11,20 @@ from kedro.io import AbstractDataset
 
 from nbx_medallion.config import contract as contract_of
 from nbx_medallion.contracts.model import Contract
-from nbx_medallion.datasets.delta_log import Commit, Table, TableColumn, TableSpec
-from nbx_medallion.datasets.frames import (
+from nbx_medallion.datasets.previews import TablePreview, preview_rows
+from nbx_medallion.engines import active_session, check_folder, runs_delta_on_spark
+from nbx_medallion.errors import UserError
+from nbx_medallion.ml_models.definition import ModelDefinition
+from nbx_medallion.tables.frames import (
     check_frame,
     further_columns,
     in_order,
     one_writer,
     respelled_columns,
 )
-from nbx_medallion.datasets.named_table import NamedTable
-from nbx_medallion.datasets.path_table import PathTable
-from nbx_medallion.datasets.previews import TablePreview, preview_rows
-from nbx_medallion.engines import active_session, check_folder, runs_delta_on_spark
-from nbx_medallion.errors import UserError
-from nbx_medallion.ml_models.definition import ModelDefinition
+from nbx_medallion.tables.log import Commit, Table, TableColumn, TableSpec
+from nbx_medallion.tables.named import NamedTable
+from nbx_medallion.tables.path import PathTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -337,7 +337,7 @@ def _required(contract: Contract) -> set[str]:
 
 
 def _content_hash(frame: "DataFrame") -> str:
-    from nbx_medallion.ml_models.content import content_hash
+    from nbx_medallion.tables.content import content_hash
 
     return str(frame.agg(content_hash(frame)).collect()[0][0])
 

@@ -8,12 +8,12 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
 from nbx_medallion.config import contract as contract_of
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.landing_files import list_landing
-from nbx_medallion.datasets.landing_frames import Landing, landing_frames
-from nbx_medallion.datasets.landing_preview import preview_rows
-from nbx_medallion.datasets.landing_scan import LandingScan, scan_landing
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.files import list_landing
+from nbx_medallion.landing.frames import Landing, landing_frames
+from nbx_medallion.landing.preview import preview_rows
+from nbx_medallion.landing.scan import LandingScan, scan_landing
 
 # One for all datasets: a lock in a dataset would keep Kedro from copying it.
 _scanning = threading.Lock()

@@ -6,10 +6,10 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
-from nbx_medallion.datasets.delta_log import Commit
 from nbx_medallion.ml_models.definition import ModelDefinition
 from nbx_medallion.pipelines import gold_core, gold_ml, ml_registry
 from nbx_medallion.pipelines.ml_registry.nodes import collect_versions
+from nbx_medallion.tables.log import Commit
 
 CHURN = ModelDefinition(
     "churn_model",

@@ -3,8 +3,8 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from nbx_medallion.datasets.delta_types import quoted
-from nbx_medallion.datasets.landing_frames import Landing
+from nbx_medallion.landing.frames import Landing
+from nbx_medallion.tables.types import quoted
 
 # A batch id starts with the time its run started: 2026-01-31T23.59.59.999Z.
 _BATCH_TIME = "yyyy-MM-dd'T'HH.mm.ss.SSS"

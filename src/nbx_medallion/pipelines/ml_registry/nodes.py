@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from nbx_medallion.datasets.delta_log import Commit
 from nbx_medallion.ml_models.definition import (
     canonical_json,
     dataset_name,
     read_definition,
     split_namespace,
 )
+from nbx_medallion.tables.log import Commit
 
 
 def collect_versions(**commits: list[Commit]) -> list[dict[str, Any]]:

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.csv_regular import count_records, regular_prefix
-from nbx_medallion.datasets.csv_stream import Readable
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.regular import count_records, regular_prefix
+from nbx_medallion.landing.stream import Readable
 
 WINDOW = 1 << 20
 LIMIT = 32 << 20

@@ -14,9 +14,9 @@ from nbx_medallion import engines
 from nbx_medallion.contracts.model import Column, Contract
 from nbx_medallion.datasets.commits import DeltaCommitsDataset
 from nbx_medallion.datasets.delta_table import DeltaTableDataset, Write
-from nbx_medallion.datasets.named_table import NamedTable
 from nbx_medallion.errors import UserError
-from nbx_medallion.session import MedallionSession
+from nbx_medallion.run.session import MedallionSession
+from nbx_medallion.tables.named import NamedTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from nasty_csv import CASES
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.csv_source import PlannedRange, plan_partitions, read_range
-from nbx_medallion.datasets.landing_scan import FileRange, LandingScan, Sizes, scan_landing
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.scan import FileRange, LandingScan, Sizes, scan_landing
+from nbx_medallion.landing.source import PlannedRange, plan_partitions, read_range
 
 CSV = b"a,b\n1,2\n"
 

@@ -11,7 +11,13 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from nbx_medallion.accounting import (
+from nbx_medallion.config import current_config
+from nbx_medallion.contracts.usage import check_usage
+from nbx_medallion.datasets.delta_table import DeltaTableDataset, Write
+from nbx_medallion.datasets.landing import LandingFilesDataset
+from nbx_medallion.landing.scan import LandingScan
+from nbx_medallion.ml_models.write_once import check_write_once
+from nbx_medallion.run.accounting import (
     BRONZE,
     QUARANTINE,
     SALES,
@@ -23,13 +29,7 @@ from nbx_medallion.accounting import (
     delta_table,
     landing_notes,
 )
-from nbx_medallion.config import current_config
-from nbx_medallion.contracts.usage import check_usage
-from nbx_medallion.datasets.delta_table import DeltaTableDataset, Write
-from nbx_medallion.datasets.landing import LandingFilesDataset
-from nbx_medallion.datasets.landing_scan import LandingScan
-from nbx_medallion.ledger import LedgerRow, RunReport, render
-from nbx_medallion.ml_models.write_once import check_write_once
+from nbx_medallion.run.ledger import LedgerRow, RunReport, render
 
 logger = logging.getLogger(__name__)
 

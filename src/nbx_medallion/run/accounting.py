@@ -6,9 +6,9 @@ from kedro.io import DataCatalog
 
 from nbx_medallion.contracts.model import Contract, Threshold
 from nbx_medallion.datasets.delta_table import DeltaTableDataset
-from nbx_medallion.datasets.landing_scan import LandingScan
 from nbx_medallion.errors import UserError
-from nbx_medallion.ledger import check_balance
+from nbx_medallion.landing.scan import LandingScan
+from nbx_medallion.run.ledger import check_balance
 
 BRONZE = "bronze_sales_raw"
 SILVER = "silver_sales_clean"

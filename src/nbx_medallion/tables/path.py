@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from nbx_medallion.datasets import delta_types
-from nbx_medallion.datasets.delta_log import (
+from nbx_medallion.engines import active_session
+from nbx_medallion.errors import UserError
+from nbx_medallion.tables import types as delta_types
+from nbx_medallion.tables.log import (
     Commit,
     TableColumn,
     TableSpec,
@@ -21,8 +23,6 @@ from nbx_medallion.datasets.delta_log import (
     our_metadata,
     rows_written_by,
 )
-from nbx_medallion.engines import active_session
-from nbx_medallion.errors import UserError
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nasty_csv import CASES, Case, Row
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.csv_header import Header, read_header
-from nbx_medallion.datasets.csv_parse import RecordParser
-from nbx_medallion.datasets.csv_records import LIMIT, BlockReader, StrictReader, block_count
-from nbx_medallion.datasets.csv_stream import BOM, open_utf8
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.header import Header, read_header
+from nbx_medallion.landing.parse import RecordParser
+from nbx_medallion.landing.records import LIMIT, BlockReader, StrictReader, block_count
+from nbx_medallion.landing.stream import BOM, open_utf8
 
 WINDOWS = (1, 2, 3, 7, 64, 1 << 20)
 FILES = (b'ab,"\n', b'a,"\r\n', b'a,"\n\xff', b'",\n', b'"\n\r', b',\n\n"\xef\xbb\xbf')

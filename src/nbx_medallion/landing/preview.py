@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.csv_header import ROW_NUMBER, read_header
-from nbx_medallion.datasets.csv_parse import RecordParser
-from nbx_medallion.datasets.csv_records import BlockReader
-from nbx_medallion.datasets.csv_stream import BOM, UNREADABLE, open_utf8
-from nbx_medallion.datasets.landing_files import list_landing, unreadable
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.files import list_landing, unreadable
+from nbx_medallion.landing.header import ROW_NUMBER, read_header
+from nbx_medallion.landing.parse import RecordParser
+from nbx_medallion.landing.records import BlockReader
+from nbx_medallion.landing.stream import BOM, UNREADABLE, open_utf8
 
 _WINDOW = 1 << 16
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbx_medallion.datasets import delta_types
 from nbx_medallion.engines import active_session, runs_delta_on_spark
+from nbx_medallion.tables import types as delta_types
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

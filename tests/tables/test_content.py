@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from nbx_medallion.ml_models.content import content_hash
+from nbx_medallion.tables.content import content_hash
 
 SCHEMA = (
     "`a key` string, n bigint, small int, d decimal(28,2), x double, day date, b boolean,"

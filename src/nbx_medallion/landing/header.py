@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from nbx_medallion.datasets.csv_records import Record
+from nbx_medallion.landing.records import Record
 
 CORRUPT_RECORD = "_corrupt_record"
 SOURCE_FILE = "_source_file"

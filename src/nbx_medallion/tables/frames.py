@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nbx_medallion.datasets.delta_log import TableColumn
-from nbx_medallion.datasets.delta_types import quoted
 from nbx_medallion.errors import UserError
+from nbx_medallion.tables.log import TableColumn
+from nbx_medallion.tables.types import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
-from nbx_medallion.datasets import delta_types
-from nbx_medallion.datasets.delta_log import (
+from nbx_medallion.engines import active_session, runs_delta_on_spark
+from nbx_medallion.errors import UserError
+from nbx_medallion.tables import types as delta_types
+from nbx_medallion.tables.log import (
     Commit,
     TableColumn,
     TableSpec,
@@ -13,9 +15,7 @@ from nbx_medallion.datasets.delta_log import (
     our_metadata,
     rows_written_by,
 )
-from nbx_medallion.datasets.path_table import PathTable
-from nbx_medallion.engines import active_session, runs_delta_on_spark
-from nbx_medallion.errors import UserError
+from nbx_medallion.tables.path import PathTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

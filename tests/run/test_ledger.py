@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbx_medallion.errors import UserError
-from nbx_medallion.ledger import LedgerRow, RunReport, check_balance, render
+from nbx_medallion.run.ledger import LedgerRow, RunReport, check_balance, render
 
 
 def row(table: str, **changes: object) -> LedgerRow:

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.csv_header import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
-from nbx_medallion.datasets.csv_records import Block, Record, StrictReader
-from nbx_medallion.datasets.csv_stream import BOM
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.header import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
+from nbx_medallion.landing.records import Block, Record, StrictReader
+from nbx_medallion.landing.stream import BOM
 
 # Arrow's own allocator has the system clear a huge page for each batch: 7 % of bronze's time.
 pa.set_memory_pool(pa.system_memory_pool())

@@ -6,17 +6,17 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.csv_header import Header, read_header
-from nbx_medallion.datasets.csv_records import LIMIT, WINDOW, BlockReader, block_count
-from nbx_medallion.datasets.csv_stream import (
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.files import ReceivedFile, list_landing, unreadable
+from nbx_medallion.landing.header import Header, read_header
+from nbx_medallion.landing.records import LIMIT, WINDOW, BlockReader, block_count
+from nbx_medallion.landing.stream import (
     BOM,
     UNREADABLE,
     HashingFile,
     is_streamed,
     open_utf8,
 )
-from nbx_medallion.datasets.landing_files import ReceivedFile, list_landing, unreadable
 
 SPLIT_BYTES = 8 << 20
 

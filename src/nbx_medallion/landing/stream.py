@@ -7,7 +7,7 @@ import zlib
 from concurrent.futures import Executor
 from typing import BinaryIO, Protocol
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
+from nbx_medallion.landing.dialect import CsvDialect
 
 BOM = codecs.BOM_UTF8
 UNREADABLE = (OSError, EOFError, zlib.error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deltalake import Field
 
-    from nbx_medallion.datasets.delta_log import TableColumn, TableSpec
+    from nbx_medallion.tables.log import TableColumn, TableSpec
 
 _TO_SPARK = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
 _TO_DELTA = {spark: delta for delta, spark in _TO_SPARK.items()}

@@ -12,7 +12,7 @@ from kedro.io.core import DatasetNotFoundError
 
 from nbx_medallion import engines
 from nbx_medallion.errors import UserError
-from nbx_medallion.interrupt import RunWatch
+from nbx_medallion.run.interrupt import RunWatch
 
 # What Sail, and what Spark, says of a Parquet file that it cannot read.
 _UNREADABLE = re.compile(r"(?:Parquet error|FAILED_READ_FILE)[^\n\"]*")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from kedro.io import AbstractDataset, DatasetError
 from nasty_csv import CASES
-from test_csv_parse import to_row
+from test_parse import to_row
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
 from nbx_medallion.datasets.landing import LandingFilesDataset
-from nbx_medallion.datasets.landing_frames import landing_frames
-from nbx_medallion.datasets.landing_scan import scan_landing
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.frames import landing_frames
+from nbx_medallion.landing.scan import scan_landing
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

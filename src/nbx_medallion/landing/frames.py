@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbx_medallion.datasets.csv_source import read_records
-from nbx_medallion.datasets.landing_scan import LandingScan
+from nbx_medallion.landing.scan import LandingScan
+from nbx_medallion.landing.source import read_records
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

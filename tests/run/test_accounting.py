@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from nbx_medallion.accounting import landing_notes
 from nbx_medallion.config import MedallionConfigLoader
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.landing_scan import scan_landing
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.scan import scan_landing
+from nbx_medallion.run.accounting import landing_notes
 
 GOOD = "customer_id,amount,order_id,order_date,product,channel\n1,2,3,,,\n"
 

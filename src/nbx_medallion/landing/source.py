@@ -14,13 +14,13 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import LongType, StringType, StructType
 
-from nbx_medallion.datasets.csv_dialect import CsvDialect
-from nbx_medallion.datasets.csv_header import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
-from nbx_medallion.datasets.csv_parse import RecordParser
-from nbx_medallion.datasets.csv_records import WINDOW, BlockReader
-from nbx_medallion.datasets.csv_stream import UNREADABLE, Readable, open_utf8
-from nbx_medallion.datasets.landing_scan import LandingScan, Sizes
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.header import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
+from nbx_medallion.landing.parse import RecordParser
+from nbx_medallion.landing.records import WINDOW, BlockReader
+from nbx_medallion.landing.scan import LandingScan, Sizes
+from nbx_medallion.landing.stream import UNREADABLE, Readable, open_utf8
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

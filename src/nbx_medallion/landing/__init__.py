@@ -1,0 +1,1 @@
+"""Received files: what is there, and the records in them."""
