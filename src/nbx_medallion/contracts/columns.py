@@ -11,8 +11,8 @@ from typing import Any
 from open_data_contract_standard.model import DataQuality, SchemaProperty
 
 from nbx_medallion.contracts.document import suggestion
-from nbx_medallion.contracts.model import Column, Expression, Scalar
-from nbx_medallion.contracts.operations import ExpressionError, convert
+from nbx_medallion.contracts.model import Column
+from nbx_medallion.contracts.operations import Expression, ExpressionError, Scalar, convert
 from nbx_medallion.contracts.patterns import PatternError, portable_pattern
 from nbx_medallion.contracts.sql import inputs_of, parse_expression
 from nbx_medallion.contracts.types import SUPPORTED_TYPES, DataType, parse_type

@@ -10,7 +10,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from nbx_medallion.contracts.casts import strict_cast, trimmed
-from nbx_medallion.contracts.model import Expression
+from nbx_medallion.contracts.operations import Expression
 from nbx_medallion.contracts.types import NULL
 
 #: Above it a double has no decimals left to round.

@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 
 from nbx_medallion.contracts.casts import fits, present, strict_cast
 from nbx_medallion.contracts.engine_columns import all_of, to_column
-from nbx_medallion.contracts.model import CORRUPT_RECORD, REASONS, Contract, Rule
+from nbx_medallion.contracts.lineage import CORRUPT_RECORD, REASONS
 from nbx_medallion.contracts.model import Column as ContractColumn
+from nbx_medallion.contracts.model import Contract, Rule
 from nbx_medallion.contracts.types import STRING, DataType
 
 MALFORMED = "record: malformed"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nbx_medallion.contracts.model import Expression
 from nbx_medallion.contracts.operations import (
+    Expression,
     ExpressionError,
     coalesce,
     constant_integer,

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal
 
+from nbx_medallion.contracts.lineage import BATCH_ID, ROW_NUMBER, SOURCE_FILE
+from nbx_medallion.contracts.operations import Expression, Scalar
 from nbx_medallion.contracts.types import DataType, parse_type
 
 Severity = Literal["error", "warning"]
-Scalar = str | bool | int | float | Decimal | date | datetime
-
-CORRUPT_RECORD = "_corrupt_record"
-SOURCE_FILE = "_source_file"
-ROW_NUMBER = "_row_number"
-INGESTED_AT = "_ingested_at"
-BATCH_ID = "_batch_id"
-REASONS = "_reasons"
-
-#: Names a received column may not have: they are ours in bronze and quarantine.
-RESERVED_COLUMNS = (CORRUPT_RECORD, SOURCE_FILE, ROW_NUMBER, INGESTED_AT, BATCH_ID, REASONS)
 
 #: Lineage of a silver row. Every closed silver table ends with it; its contract lists it not.
 LINEAGE: tuple[tuple[str, str, str], ...] = (
@@ -30,23 +20,6 @@ LINEAGE: tuple[tuple[str, str, str], ...] = (
     (ROW_NUMBER, "bigint", "Ordinal of the record in its file, from 1."),
     (BATCH_ID, "string", "Run that first received the file with this content; sorts by time."),
 )
-
-
-@dataclass(frozen=True)
-class Expression:
-    """A checked expression: a tree of operations every engine computes alike.
-
-    Attributes:
-        op: `input`, `literal`, `cast`, or the name of an operation.
-        type: Type of the result, known before any engine is asked.
-        args: Operands.
-        value: The column's name of an `input`, the value of a `literal`.
-    """
-
-    op: str
-    type: DataType
-    args: tuple[Expression, ...] = ()
-    value: Scalar | None = None
 
 
 @dataclass(frozen=True)

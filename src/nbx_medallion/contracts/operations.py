@@ -8,9 +8,10 @@ So no value can stop a run, and the engines compute the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 
-from nbx_medallion.contracts.model import Expression, Scalar
 from nbx_medallion.contracts.types import (
     BOOLEAN,
     DOUBLE,
@@ -20,8 +21,27 @@ from nbx_medallion.contracts.types import (
     DataType,
 )
 
+Scalar = str | bool | int | float | Decimal | date | datetime
+
 #: How a received string is read where a number is needed: up to 12 digits and 6 decimals.
 RECEIVED_NUMBER = DataType("decimal", 18, 6)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A checked expression: a tree of operations every engine computes alike.
+
+    Attributes:
+        op: `input`, `literal`, `cast`, or the name of an operation.
+        type: Type of the result, known before any engine is asked.
+        args: Operands.
+        value: The column's name of an `input`, the value of a `literal`.
+    """
+
+    op: str
+    type: DataType
+    args: tuple[Expression, ...] = ()
+    value: Scalar | None = None
 
 
 class ExpressionError(ValueError):

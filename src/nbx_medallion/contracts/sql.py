@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nbx_medallion.contracts.model import Expression
-from nbx_medallion.contracts.operations import ExpressionError, compare, number
+from nbx_medallion.contracts.operations import Expression, ExpressionError, compare, number
 from nbx_medallion.contracts.syntax import read_node
 from nbx_medallion.contracts.types import STRING, DataType
 

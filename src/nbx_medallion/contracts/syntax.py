@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from nbx_medallion.contracts.functions import FUNCTIONS
-from nbx_medallion.contracts.model import Expression
 from nbx_medallion.contracts.operations import (
+    Expression,
     ExpressionError,
     arithmetic,
     boolean,

@@ -3,20 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from nbx_medallion.contracts.lineage import RESERVED
 from nbx_medallion.landing.records import Record
-
-CORRUPT_RECORD = "_corrupt_record"
-SOURCE_FILE = "_source_file"
-ROW_NUMBER = "_row_number"
-LINEAGE = (
-    CORRUPT_RECORD,
-    SOURCE_FILE,
-    ROW_NUMBER,
-    "_ingested_at",
-    "_batch_id",
-    "_reasons",
-)
-"""Names of ours in the tables that keep received columns: no file may bring one."""
 
 _MOST_BYTES = 1 << 20
 _MOST_NAMES = 4096
@@ -82,7 +70,7 @@ def _find_problem(names: list[str]) -> str | None:
             return f"the name {name!r} stands {times} times in the header"
     seen: dict[str, str] = {}
     for name in names:
-        if name.lower() in LINEAGE:
+        if name.lower() in RESERVED:
             return f"the name {name!r} is kept for a column of ours"
         if name.lower() in seen:
             return f"the names {seen[name.lower()]!r} and {name!r} differ only in case"

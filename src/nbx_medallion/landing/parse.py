@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from nbx_medallion.contracts.lineage import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
 from nbx_medallion.landing.dialect import CsvDialect
-from nbx_medallion.landing.header import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
 from nbx_medallion.landing.records import Block, Record, StrictReader
 from nbx_medallion.landing.stream import BOM
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from nbx_medallion.contracts.lineage import ROW_NUMBER
 from nbx_medallion.landing.dialect import CsvDialect
 from nbx_medallion.landing.files import list_landing, unreadable
-from nbx_medallion.landing.header import ROW_NUMBER, read_header
+from nbx_medallion.landing.header import read_header
 from nbx_medallion.landing.parse import RecordParser
 from nbx_medallion.landing.records import BlockReader
 from nbx_medallion.landing.stream import BOM, UNREADABLE, open_utf8

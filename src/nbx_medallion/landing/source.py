@@ -14,9 +14,9 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import LongType, StringType, StructType
 
+from nbx_medallion.contracts.lineage import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
 from nbx_medallion.errors import UserError
 from nbx_medallion.landing.dialect import CsvDialect
-from nbx_medallion.landing.header import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
 from nbx_medallion.landing.parse import RecordParser
 from nbx_medallion.landing.records import WINDOW, BlockReader
 from nbx_medallion.landing.scan import LandingScan, Sizes

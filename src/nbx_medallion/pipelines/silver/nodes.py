@@ -21,18 +21,17 @@ from nbx_medallion.contracts.expressions import (
     typed_columns,
     warnings,
 )
-from nbx_medallion.contracts.model import (
+from nbx_medallion.contracts.lineage import (
     BATCH_ID,
     INGESTED_AT,
     REASONS,
+    RECORD,
     ROW_NUMBER,
     SOURCE_FILE,
-    Contract,
+    SUPERSEDED_BY_FILE,
+    SUPERSEDED_BY_ROW,
 )
-
-RECORD = (SOURCE_FILE, ROW_NUMBER, BATCH_ID)
-SUPERSEDED_BY_FILE = "_superseded_by_file"
-SUPERSEDED_BY_ROW = "_superseded_by_row"
+from nbx_medallion.contracts.model import Contract
 
 _HASH = "_hash"
 _VALID = "_valid"
