@@ -34,7 +34,7 @@ $(STAMP): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(call LOCKED,uv) > $(VENV)/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
-	$(call LOCKED,editables|hatchling|packaging|pathspec|pluggy|setuptools|tomli|trove-classifiers) \
+	$(call LOCKED,editables|hatchling|packaging|pathspec|pluggy|setuptools|trove-classifiers) \
 		> $(VENV)/build.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(VENV)/build.txt
 	$(UV_SYNC) --offline requirements.txt 2> /dev/null || $(UV_SYNC) requirements.txt
@@ -61,7 +61,7 @@ lint: setup ## Check style, formatting, types, layers, workflow and bundle
 		databricks bundle schema | $(BIN)/python scripts/check_bundle.py; fi
 
 lock: setup ## Pin anew what pyproject.toml asks for, with few changes (LOCK_ARGS=--upgrade)
-	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.10 \
+	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header $(LOCK_ARGS) --output-file requirements.txt
 
 bench: setup ## Measure side by side with a hand-written script (BENCH_ARGS='--rows 4_500_000')

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -240,7 +240,7 @@ def bronze_batches(
 
 def write_bronze(lakehouse: Lakehouse, landing: Path) -> None:
     """Write every received record, malformed ones with their text."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     files = landing_files(landing)
     if not files:
         sys.exit(f"{landing}: expected CSV files, found none")

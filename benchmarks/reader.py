@@ -26,11 +26,11 @@ SETTINGS = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "fals
 def _frame(session: Any, reader: str, source: Path) -> Any:
     if reader == OURS:
         from nbx_medallion.landing.dialect import CsvDialect
-        from nbx_medallion.landing.frames import landing_frames
         from nbx_medallion.landing.scan import scan_landing
+        from nbx_medallion.landing.source import landing_frames
 
         scan = scan_landing(str(source), "RAW_SALES_PATH", CsvDialect())
-        return landing_frames(session, scan, all_at_once=True).records
+        return landing_frames(session, "sales", scan, all_at_once=True).records
     from pyspark.sql import functions as F
 
     records = session.read.option("header", True).csv(str(source))
@@ -52,18 +52,14 @@ def ingest(reader: str, source: Path, table: Path) -> dict[str, float]:
         Wall seconds from the first look at the file to the commit, the engine's start left out,
         and peak memory of the process, the engine in it, before and after.
     """
-    from nbx_medallion.engines.sail import SailEngine
+    from nbx_medallion.engines.sail import start_sail
 
-    engine = SailEngine(SETTINGS)
-    session = engine.start()
-    try:
+    with start_sail(SETTINGS) as session:
         session.sql("SELECT 1").collect()
         before = _peak_mib()
         start = time.perf_counter()
         _frame(session, reader, source).write.format("delta").save(str(table))
         seconds = time.perf_counter() - start
-    finally:
-        engine.stop()
     return {"seconds": seconds, "started_mib": before, "peak_mib": _peak_mib()}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 PROJECT = Path(globals().get("__file__", sys.argv[0])).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "src"))
 
-from nbx_medallion.job import main, run_pipeline  # noqa: E402
+from nbx_medallion.databricks import main, run_pipeline  # noqa: E402
 
 __all__ = ["run_pipeline"]
 

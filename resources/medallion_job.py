@@ -1,37 +1,44 @@
 """The jobs of the bundle, made from the registered pipelines each time it is validated.
 
-`medallion` has a task for each layer; `check_ledger` checks one run of it. What a team sets is a
-variable in `databricks.yml`; what follows from the code is here.
+`medallion` has a task for each layer, after those that write what it reads; `check_ledger` checks
+one run of it. What a team sets is a variable in `databricks.yml`; what follows from the code is
+here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from databricks.bundles.core import Bundle, Resources
 from databricks.bundles.jobs import Job
 from kedro.framework.project import configure_project, settings
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 
 from nbx_medallion.config import MedallionConfigLoader
 from nbx_medallion.errors import UserError
-from nbx_medallion.job_graph import LayerTask, is_kept, layer_tasks
 from nbx_medallion.pipeline_registry import register_pipelines
 
 PROJECT = Path(__file__).resolve().parents[1]
 WHEEL = "dist/*.whl"
 COMPUTES = ("serverless", "job_cluster")
 
-# Job parameters: the twin of each environment variable, and what all tasks of a run share.
-PARAMETERS = {
-    "env": "${bundle.target}",
-    "raw_sales_path": "${var.raw_sales_path}",
-    "pipeline_config_path": "",
-    "lakehouse_root": "",
-    "conf_source": "${workspace.file_path}/conf",
-    "git_sha": "${var.git_sha}",
-    "run_id": "",
-}
+# What the check of a run is given; the job itself has more.
+CHECKED = ("env", "conf_source", "run_id")
+
+
+@dataclass(frozen=True)
+class LayerTask:
+    """A registered pipeline as a task.
+
+    Attributes:
+        name: Name of the pipeline, and of the task.
+        depends_on: Tasks that write what it reads, sorted.
+    """
+
+    name: str
+    depends_on: tuple[str, ...]
 
 
 def load_resources(bundle: Bundle) -> Resources:
@@ -59,6 +66,7 @@ def job_definitions(target: str, variables: dict[str, Any]) -> dict[str, dict[st
     Raises:
         UserError: A variable has a value that cannot be, or tasks would share memory.
     """
+    tasks, parameters = tasks_of(target), job_parameters(target, variables)
     compute = variables["compute"]
     if compute not in COMPUTES:
         raise UserError(f"compute: expected one of: {', '.join(COMPUTES)}; found {compute!r}.")
@@ -73,9 +81,9 @@ def job_definitions(target: str, variables: dict[str, Any]) -> dict[str, dict[st
     return {
         "medallion": {
             "name": f"nbx-medallion-{target}",
-            "description": "Sales files to registered ML datasets: a task for each layer.",
-            "parameters": _parameters(PARAMETERS),
-            "tasks": [_layer(task, compute) for task in tasks_of(target)],
+            "description": "Received files to registered ML datasets: a task for each layer.",
+            "parameters": _parameters(parameters),
+            "tasks": [_layer(task, parameters, compute) for task in tasks],
             "timeout_seconds": variables["timeout_seconds"],
             "email_notifications": {"on_failure": variables["notify_on_failure"]},
             "notification_settings": {"no_alert_for_canceled_runs": True},
@@ -85,16 +93,8 @@ def job_definitions(target: str, variables: dict[str, Any]) -> dict[str, dict[st
         "check_ledger": {
             "name": f"nbx-medallion-{target}-check-ledger",
             "description": "Checks that one run wrote every table and lost no record.",
-            "parameters": _parameters(
-                {name: PARAMETERS[name] for name in ("env", "conf_source", "run_id")}
-            ),
-            "tasks": [
-                _task(
-                    "check_ledger",
-                    ["--check-ledger", *map(_passed, ("env", "conf_source", "run_id"))],
-                    compute,
-                )
-            ],
+            "parameters": _parameters({name: parameters[name] for name in CHECKED}),
+            "tasks": [_task("check_ledger", ["--check-ledger", *map(_passed, CHECKED)], compute)],
             **common,
         },
     }
@@ -102,15 +102,45 @@ def job_definitions(target: str, variables: dict[str, Any]) -> dict[str, dict[st
 
 def tasks_of(target: str) -> list[LayerTask]:
     """The layers as tasks, from the pipelines registered for an environment."""
+    catalog = DataCatalog.from_config(_config(target)["catalog"])
+    return layer_tasks(register_pipelines(), is_kept(catalog))
+
+
+def job_parameters(target: str, variables: Collection[str]) -> dict[str, str]:
+    """Parameters of the job: the twin of each environment variable, and what all tasks share.
+
+    Args:
+        target: Target of the bundle, an environment of the project.
+        variables: Names of the bundle's variables: where one is named as a source's parameter,
+            ``raw_<source>_path``, it is the default.
+    """
+    landing = {
+        source.variable.lower(): f"/Volumes/${{bundle.target}}/landing/{source.name}"
+        for source in _config(target).declared.sources
+    }
+    return {
+        "env": "${bundle.target}",
+        **{
+            name: f"${{var.{name}}}" if name in variables else default
+            for name, default in landing.items()
+        },
+        "pipeline_config_path": "",
+        "lakehouse_root": "",
+        "conf_source": "${workspace.file_path}/conf",
+        "git_sha": "${var.git_sha}",
+        "run_id": "",
+    }
+
+
+def _config(target: str) -> MedallionConfigLoader:
     configure_project("nbx_medallion")
-    config = MedallionConfigLoader(str(PROJECT / "conf"), target, **settings.CONFIG_LOADER_ARGS)
-    return layer_tasks(register_pipelines(), is_kept(DataCatalog.from_config(config["catalog"])))
+    return MedallionConfigLoader(str(PROJECT / "conf"), target, **settings.CONFIG_LOADER_ARGS)
 
 
-def _layer(task: LayerTask, compute: str) -> dict[str, Any]:
+def _layer(task: LayerTask, parameters: Iterable[str], compute: str) -> dict[str, Any]:
     arguments = [
         f"--pipelines={task.name}",
-        *map(_passed, PARAMETERS),
+        *map(_passed, parameters),
         # Equal for all tasks of a run, also when one is retried or the run is repaired.
         "--job-start-time={{job.start_time.iso_datetime}}",
         "--job-run-id={{job.run_id}}",
@@ -193,3 +223,59 @@ def _parameters(parameters: dict[str, str]) -> list[dict[str, str]]:
 def _passed(parameter: str) -> str:
     """A job parameter as an option of the entry point."""
     return f"--{parameter.replace('_', '-')}={{{{job.parameters.{parameter}}}}}"
+
+
+def layer_tasks(
+    pipelines: Mapping[str, Pipeline], is_kept: Callable[[str], bool]
+) -> list[LayerTask]:
+    """The tasks of the job that runs all layers, each after those that it depends on.
+
+    Args:
+        pipelines: The registered pipelines.
+        is_kept: Whether a dataset outlives the process that wrote it.
+
+    Returns:
+        One task a pipeline, but for the default one, in the order of registration.
+
+    Raises:
+        UserError: A task needs what another keeps in memory only.
+    """
+    layers = {name: pipeline for name, pipeline in pipelines.items() if name != "__default__"}
+    writers = {
+        _plain(dataset): name
+        for name, pipeline in layers.items()
+        for dataset in pipeline.all_outputs()
+    }
+    tasks = []
+    for name, pipeline in layers.items():
+        # Free inputs only: what the layer makes for itself is no dependency.
+        needed = {dataset for dataset in pipeline.inputs() if _plain(dataset) in writers}
+        lost = sorted(dataset for dataset in needed if not is_kept(dataset))
+        if lost:
+            from_task = writers[_plain(lost[0])]
+            raise UserError(
+                f"{lost[0]}: the task {name!r} reads it and the task {from_task!r} writes it, but"
+                " it is kept in memory only, and tasks do not share memory. Give it a table or a"
+                " file in conf/base/catalog.yml, or move its nodes into one pipeline."
+            )
+        depends_on = sorted({writers[_plain(dataset)] for dataset in needed} - {name})
+        tasks.append(LayerTask(name, tuple(depends_on)))
+    return tasks
+
+
+def is_kept(catalog: DataCatalog) -> Callable[[str], bool]:
+    """Tells for a catalog whether a dataset outlives its process: it has an entry, not of memory.
+
+    Args:
+        catalog: The catalog of any environment.
+    """
+
+    def kept(name: str) -> bool:
+        return name in catalog and not isinstance(catalog.get(name), MemoryDataset)
+
+    return kept
+
+
+def _plain(dataset: str) -> str:
+    """The name of a dataset without the side that it is seen from."""
+    return dataset.partition("@")[0]

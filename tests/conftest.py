@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,8 @@ from kedro.framework.project import configure_project, settings
 
 from nbx_medallion import engines
 from nbx_medallion.config import MedallionConfigLoader
-from nbx_medallion.engines.protocol import Engine
-from nbx_medallion.engines.sail import SailEngine
-from nbx_medallion.engines.spark import SparkEngine
+from nbx_medallion.engines.sail import CONNECT_MODE, start_sail
+from nbx_medallion.engines.spark import start_spark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
 REPOSITORY = Path(__file__).parents[1]
-CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
+KEDRO = str(Path(sys.executable).with_name("kedro"))
 ENGINES = ("sail", "spark")
 REQUIRE_ENGINES = "NBX_REQUIRE_ENGINES"
 
@@ -44,17 +44,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Fetch the JAR of Delta before the workers start: two cannot fetch it at the same time."""
     fetched = any(Path.home().glob(".ivy2*/jars/io.delta_delta-spark*.jar"))
     if not (fetched or hasattr(session.config, "workerinput") or shutil.which("java") is None):
-        engine = SparkEngine(_small(config_for(None)["spark"]["spark"]))
-        try:
-            engine.start()
-        finally:
-            engine.stop()
+        with start_spark(_small(config_for(None)["engines"]["spark"])):
+            pass
 
 
 @pytest.fixture(autouse=True)
 def environment_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the variables of whoever runs the tests out of them."""
-    for name in ("RAW_SALES_PATH", "PIPELINE_CONFIG_PATH", "LAKEHOUSE_ROOT", "KEDRO_ENV"):
+    for name in (
+        "RAW_SALES_PATH",
+        "RAW_RETURNS_PATH",
+        "PIPELINE_CONFIG_PATH",
+        "LAKEHOUSE_ROOT",
+        "KEDRO_ENV",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -85,28 +88,31 @@ def config_for(env: str | None) -> MedallionConfigLoader:
 def start_engine(
     project_config: MedallionConfigLoader,
 ) -> Iterator[Callable[[str], "SparkSession"]]:
-    """Start an engine at its first use, as the project's spark.yml says; stop all at the end."""
-    declared = project_config["spark"]
-    running: dict[str, tuple[Engine, SparkSession]] = {}
+    """Start an engine at its first use, as the project's engines.yml says; stop all at the end."""
+    declared = project_config["engines"]
+    running: dict[str, SparkSession] = {}
 
-    def start(name: str) -> "SparkSession":
-        if name not in running:
-            engine = (
-                SailEngine(declared["sail"])
-                if name == "sail"
-                else SparkEngine(_small(declared["spark"]))
-            )
-            running[name] = (engine, engine.start())
+    def choose(name: str) -> None:
         if name == "sail":
             os.environ[CONNECT_MODE] = "1"
         else:
             os.environ.pop(CONNECT_MODE, None)
-        return running[name][1]
 
-    yield start
-    for name, (engine, _) in running.items():
-        start(name)
-        engine.stop()
+    with ExitStack() as stopping:
+
+        def start(name: str) -> "SparkSession":
+            if name not in running:
+                starting = (
+                    start_sail(declared["sail"])
+                    if name == "sail"
+                    else start_spark(_small(declared["spark"]))
+                )
+                running[name] = stopping.enter_context(starting)
+                stopping.callback(choose, name)
+            choose(name)
+            return running[name]
+
+        yield start
 
 
 def _small(conf: dict[str, object]) -> dict[str, object]:

@@ -11,14 +11,14 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 
-from nbx_medallion.datasets.commits import DeltaCommitsDataset
-from nbx_medallion.datasets.delta_table import DeltaTableDataset
+from nbx_medallion.datasets import DeltaCommitsDataset, DeltaTableDataset
 from nbx_medallion.run.session import MedallionSession
 
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
 CONVENTION = re.compile(
     r"(landing|bronze|silver|gold_core|ml_registry|ops)_[a-z0-9_]+|run_summary"
     r"|[a-z][a-z0-9_]*_v[1-9][0-9]*\.(contract|dataset(@table|@commit)?)"
+    r"|sales\.(landing_files|silver_contract|profile)"
 )
 
 
@@ -44,7 +44,7 @@ def test_each_dataset_of_the_pipelines_resolves_to_a_declared_one(env: str) -> N
         for name in pipeline.datasets()
         if not name.startswith("params:") and type(catalog.get(name)) is MemoryDataset
     ]
-    assert in_memory == ["silver_sales_profile"]
+    assert in_memory == ["sales.profile"]
 
 
 def test_names_follow_the_convention(env: str) -> None:
@@ -119,12 +119,12 @@ def test_environments_differ_in_a_few_leaves_only() -> None:
         assert config["globals"] == {
             "engine": engine, "catalog": catalog, "memory": "2g", "parallelism": 2
         }  # fmt: skip
-        assert config["spark"]["engine"] == engine
+        assert config["engines"]["engine"] == engine
 
 
 def test_layers_of_the_lineage_view_are_in_order() -> None:
     catalog, pipeline = load("local")
-    order = ["landing", "bronze", "silver", "gold_core", "gold_ml", "ml_registry"]
+    order = ["landing", "ops", "bronze", "silver", "gold_core", "gold_ml", "ml_registry"]
 
     def layer(name: str) -> int | None:
         metadata = getattr(catalog.get(name), "metadata", None) or {}
@@ -149,11 +149,19 @@ def test_registered_pipelines() -> None:
     assert issubclass(MedallionSession, KedroSession)
 
 
-def test_each_model_version_is_a_namespace() -> None:
+def test_each_source_and_model_version_is_a_namespace() -> None:
     _, pipeline = load("local")
 
+    def nodes(namespace: str) -> list[str]:
+        return [node.name for node in pipeline.filter(node_namespaces=[namespace]).nodes]
+
     namespaces = {node.namespace for node in pipeline.nodes}
-    assert namespaces == {None, "churn_model_v1", "clv_model_v2"}
-    assert [node.name for node in pipeline.filter(node_namespaces=["churn_model_v1"]).nodes] == [
-        "churn_model_v1.build_ml_dataset"
-    ]
+    assert namespaces == {None, "sales", "churn_model_v1", "clv_model_v2"}
+    assert nodes("churn_model_v1") == ["churn_model_v1.build_ml_dataset"]
+    assert nodes("sales") == [
+        f"sales.{name}"
+        for name in (
+            "register_files", "ingest_records", "quarantine_records", "find_superseded",
+            "clean_records", "profile_records",
+        )
+    ]  # fmt: skip

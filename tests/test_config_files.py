@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
-from nbx_medallion.config import MedallionConfigLoader
+from nbx_medallion.config import MedallionConfigLoader, path_from_variable
 from nbx_medallion.errors import UserError
 
 MAPPING = "expected YAML or JSON with a mapping of names to values, found: "
@@ -22,17 +22,16 @@ def conf(tmp_path: Path) -> Path:
     return Path(shutil.copytree(REPOSITORY / "conf", tmp_path / "conf"))
 
 
-def read(conf: Path, key: str, params: dict[str, object]) -> None:
+def read(conf: Path, key: str) -> None:
     """Read what a run reads."""
-    arguments = settings.CONFIG_LOADER_ARGS
-    loader = MedallionConfigLoader(str(conf), runtime_params=params or None, **arguments)
-    _ = loader[key], loader.run_id, loader.models
+    loader = MedallionConfigLoader(str(conf), **settings.CONFIG_LOADER_ARGS)
+    _ = loader[key], loader.declared.models
 
 
-def refused(conf: Path, key: str, **params: object) -> str:
+def refused(conf: Path, key: str) -> str:
     """The message for a kind of configuration that cannot be read."""
     with pytest.raises(UserError) as raised:
-        read(conf, key, params)
+        read(conf, key)
     return raised.value.message
 
 
@@ -40,7 +39,7 @@ def refused(conf: Path, key: str, **params: object) -> str:
     ("file", "content", "found"),
     [
         ("globals.yml", b"- a\n", f"{MAPPING}a list. Correct or restore it."),
-        ("spark.yml", b"- a\n", f"{MAPPING}a list. Correct or restore it."),
+        ("engines.yml", b"- a\n", f"{MAPPING}a list. Correct or restore it."),
         (
             "parameters.yml",
             b"a:\n\tb: 1\n",
@@ -65,7 +64,7 @@ def test_a_value_that_globals_lack(conf: Path) -> None:
     (conf / "base" / "globals.yml").write_text("")
     assert refused(conf, "catalog") == (
         "The configuration 'catalog' of the environment 'local': Globals key 'catalog' not found"
-        " and no default value provided. (full_key: _ml_dataset.table). Correct its files, or"
+        " and no default value provided. (full_key: _delta.catalog). Correct its files, or"
         " globals.yml."
     )
 
@@ -90,13 +89,22 @@ def test_a_key_in_two_files(conf: Path) -> None:
 )
 @pytest.mark.parametrize("variable", ["LAKEHOUSE_ROOT", "RAW_SALES_PATH"])
 def test_a_variable_that_is_no_path(
-    conf: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, found: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, found: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    assert refused(conf, "catalog") == (
+    with pytest.raises(UserError) as raised:
+        path_from_variable(variable, "its default")
+    assert str(raised.value) == (
         f"{variable}={value}: expected a path of this machine, found {found}. Correct the"
         " variable, or unset it to use the project's own."
     )
+
+
+def test_a_variable_that_is_no_path_is_told_for_the_catalog(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_ROOT", "s3://bucket")
+    assert refused(conf, "catalog").startswith("LAKEHOUSE_ROOT=s3://bucket: expected a path")
 
 
 def test_a_model_list_that_has_no_end(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,11 +114,4 @@ def test_a_model_list_that_has_no_end(conf: Path, monkeypatch: pytest.MonkeyPatc
     assert refused(conf, "parameters") == (
         f"PIPELINE_CONFIG_PATH={pipe}: expected a JSON file with the model list, found a device or"
         f" a pipe ({pipe}). Correct the variable, or unset it to use the project's own."
-    )
-
-
-def test_an_empty_run_id(conf: Path) -> None:
-    assert refused(conf, "parameters", run_id=None) == (
-        "run_id: expected YYYY-MM-DDTHH.MM.SS.mmmZ, with a suffix such as -42 where needed, found"
-        " None. Leave it out to have one made."
     )

@@ -12,7 +12,7 @@ from kedro.framework.startup import bootstrap_project
 
 from nbx_medallion.cli import DOCUMENT, with_reference
 from nbx_medallion.config import MedallionConfigLoader
-from nbx_medallion.contracts.loader import parse_contract
+from nbx_medallion.contracts.reading import parse_contract
 from nbx_medallion.contracts.reference import reference
 from nbx_medallion.errors import UserError
 from nbx_medallion.run.session import MedallionSession

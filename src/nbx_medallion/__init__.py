@@ -1,3 +1,3 @@
-"""From raw sales CSV files to governed Delta tables and one versioned dataset per ML model."""
+"""From raw CSV files to governed Delta tables and one versioned dataset per ML model."""
 
 __version__ = "0.1.0"

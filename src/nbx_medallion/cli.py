@@ -2,50 +2,45 @@
 
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
-from kedro.framework.cli.project import run
+from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import call
-from kedro.framework.project import pipelines, settings
+from kedro.framework.project import settings
 from kedro.framework.startup import ProjectMetadata
 from kedro.io import DataCatalog
 from kedro.utils import load_obj
 
 from nbx_medallion.config import MedallionConfigLoader, current_config
 from nbx_medallion.contracts.reference import reference
-from nbx_medallion.contracts.usage import check_usage
-from nbx_medallion.datasets.commits import DeltaCommitsDataset
-from nbx_medallion.datasets.delta_table import DeltaTableDataset
-from nbx_medallion.errors import UserError
-
-# Kedro looks for the packaged project's `run` here, where a project has commands of its own.
-__all__ = ["cli", "run"]
+from nbx_medallion.errors import ConfigurationError
+from nbx_medallion.pipeline_registry import register_pipelines
+from nbx_medallion.run.checks import check_contracts, table_inputs
 
 DOCUMENT = Path("docs/DATA_CONTRACTS_AND_RULES.md")
 START = "<!-- made by `kedro contracts docs`: what is below is not edited by hand -->\n"
 END = "<!-- end of what `kedro contracts docs` makes -->\n"
 
 
-def _known_runner(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
-    """Refuse a runner that is not there, which Kedro answers with a traceback."""
-    try:
-        load_obj(name or "SequentialRunner", "kedro.runner")
-    except (AttributeError, ImportError, ValueError) as error:
-        raise UserError(
-            f"--runner: expected SequentialRunner, ThreadRunner, or the import path of a class,"
-            f" found {name!r}: {error}"
-        ) from None
-    return name
-
-
-next(option for option in run.params if option.name == "runner").callback = _known_runner
-
-
 @click.group()
 def cli() -> None:
     """Commands of the NBX medallion pipeline."""
+
+
+@cli.command(params=kedro_run.params)
+@click.pass_context
+def run(context: click.Context, /, runner: str | None, **others: Any) -> Any:
+    """Run the pipelines, as Kedro does; a runner that is not there is one message."""
+    try:
+        load_obj(runner or "SequentialRunner", "kedro.runner")
+    except (AttributeError, ImportError, ValueError) as error:
+        raise ConfigurationError(
+            f"--runner: expected SequentialRunner, ThreadRunner, or the import path of a class,"
+            f" found {runner!r}: {error}"
+        ) from None
+    return context.forward(kedro_run)
 
 
 @cli.command()
@@ -77,22 +72,22 @@ def check(metadata: ProjectMetadata) -> None:
     Exit code 1 and one message where a contract is not valid, a table has none, or a column that
     code or a model uses does not exist. Needs no engine and no table.
     """
-    environments = list(_environments(metadata.project_path / settings.CONF_SOURCE))
-    for environment, config in environments:
-        for table in config.contract_tables():
-            config.contract(table)
-        check_usage(config.contract("silver.sales_clean"))
+    conf, arguments = metadata.project_path / settings.CONF_SOURCE, settings.CONFIG_LOADER_ARGS
+    for folder in sorted(path for path in conf.iterdir() if path.is_dir()):
+        if folder.name == arguments["base_env"]:
+            continue
+        config = MedallionConfigLoader(str(conf), env=folder.name, **arguments)
+        declared = config.declared
+        for table in declared.tables:
+            declared.contract(table).check_sql()
         catalog = DataCatalog.from_config(config["catalog"])
-        for name in sorted(pipelines["__default__"].datasets() | {"ops_run_ledger"}):
-            dataset = catalog.get(name)
-            if isinstance(dataset, DeltaCommitsDataset):
-                dataset = dataset.table
-            if isinstance(dataset, DeltaTableDataset):
-                _ = dataset.contract
+        check_contracts(declared, table_inputs(register_pipelines()["__default__"], catalog))
         click.echo(
-            f"{environment}: {len(config.contract_tables())} contracts and"
-            f" {len(config.models)} model versions are valid."
+            f"{config.environment}: {len(declared.tables)} contracts and"
+            f" {len(declared.models)} model versions are valid."
         )
+        for file in declared.overrides:
+            click.echo(f"  {file} is used.")
 
 
 @contracts.command()
@@ -106,17 +101,14 @@ def docs(metadata: ProjectMetadata, only_check: bool) -> None:
     if made == text:
         click.echo(f"{DOCUMENT} is up to date.")
     elif only_check:
-        raise UserError(f"{DOCUMENT} is out of date. Run `kedro contracts docs`.")
+        raise ConfigurationError(f"{DOCUMENT} is out of date. Run `kedro contracts docs`.")
     else:
         path.write_text(made, encoding="utf-8")
         click.echo(f"{DOCUMENT} written.")
 
 
 def with_reference(text: str) -> str:
-    """Put the reference of the current contracts in its place in a document.
-
-    Args:
-        text: The document, with the two marks.
+    """Put the reference of the current contracts in its place in a document, between two marks.
 
     Raises:
         UserError: A mark is missing.
@@ -124,17 +116,10 @@ def with_reference(text: str) -> str:
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
-        raise UserError(
+        raise ConfigurationError(
             f"{DOCUMENT}: expected the lines {START.strip()!r} and {END.strip()!r}, around what is"
             " made from the contracts. Restore them."
         )
-    config = current_config()
-    made = reference(config.contract(table) for table in config.contract_tables())
+    declared = current_config().declared
+    made = reference(map(declared.contract, declared.tables))
     return f"{before}{start}\n{made}\n{end}{after}"
-
-
-def _environments(conf: Path) -> Iterator[tuple[str, MedallionConfigLoader]]:
-    arguments = settings.CONFIG_LOADER_ARGS
-    for folder in sorted(path for path in conf.iterdir() if path.is_dir()):
-        if folder.name != arguments["base_env"]:
-            yield folder.name, MedallionConfigLoader(str(conf), env=folder.name, **arguments)

@@ -1,4 +1,10 @@
-"""The one error for what a user can cause."""
+"""What a user can cause, by kind."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
 
 import click
 
@@ -12,3 +18,81 @@ class UserError(click.ClickException):
 
     def __str__(self) -> str:
         return self.message
+
+
+class ConfigurationError(UserError):
+    """Configuration, a contract, the model list, a variable or the command line is mistaken."""
+
+
+class EngineError(UserError):
+    """An engine cannot start here."""
+
+
+class LandingError(UserError):
+    """Received files cannot be read."""
+
+
+class TableError(UserError):
+    """A table cannot be read or written, or does not hold what it has to."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not known, empty where none is close."""
+    close = get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def unusable(what: str, file: str, problems: Iterable[str]) -> ConfigurationError:
+    """Make one error of all that is wrong in a file."""
+    lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
+    return ConfigurationError(f"{file}: the {what} cannot be used:\n{lines}")
+
+
+_EXPECTED = {
+    "missing": "a value",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "too_long": "a list of one",
+    "too_short": "a list of at least one",
+    "string_type": "text (in quotes, where it looks like something else)",
+    **dict.fromkeys(("dataclass_type", "dict_type", "model_type"), "keys and values"),
+}
+
+
+def explain(document: Any, detail: Mapping[str, Any], hint: Callable[[str], str]) -> str:
+    """Say in one line what pydantic found wrong in a document read from a file.
+
+    An entry of a list is named, where it has a name. A `ValueError` in the place of a value tells
+    by itself what is wrong.
+
+    Args:
+        document: The whole document.
+        detail: One of pydantic's errors.
+        hint: What to say of a key that is not known.
+    """
+    kind, place, key = detail["type"], "", ""
+    for part in detail["loc"]:
+        if isinstance(part, int):
+            document = document[part]
+            name = document.get("name") if isinstance(document, dict) else None
+            place += f"[{name if isinstance(name, str) else part}]"
+        elif part != "[key]":
+            document, key = document.get(part) if isinstance(document, dict) else None, part
+            place += f".{part}" if re.fullmatch(r"[\w.]+", part) else f"[{json.dumps(part)}]"
+    place = place.removeprefix(".") or "$"
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"{place}: is not supported here.{hint(key)}"
+    wrong = detail["ctx"]["error"] if kind == "value_error" else detail["input"]
+    if not isinstance(wrong, ValueError):
+        wrong = f"expected {_EXPECTED.get(kind, detail['msg'].removeprefix('Input should be '))}"
+    if str(wrong).endswith(".") or ", found " in str(wrong):
+        return f"{place}: {wrong}"
+    return f"{place}: {wrong}, found {'nothing' if kind == 'missing' else shown(detail['input'])}"
+
+
+def shown(value: Any) -> str:
+    """A value as YAML or JSON has it, of which 80 characters are enough."""
+    is_text = isinstance(value, str)
+    text = repr(value) if is_text else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -12,12 +12,12 @@ def register_pipelines() -> dict[str, Pipeline]:
     Raises:
         UserError: The model list or the contract of a source table is not valid.
     """
-    models = current_config().models
+    declared = current_config().declared
     layers = {
-        "bronze": bronze.create_pipeline(),
-        "silver": silver.create_pipeline(),
+        "bronze": bronze.create_pipeline(declared.sources),
+        "silver": silver.create_pipeline(declared.sources),
         "gold_core": gold_core.create_pipeline(),
-        "gold_ml": gold_ml.create_pipeline(models),
-        "ml_registry": ml_registry.create_pipeline(models),
+        "gold_ml": gold_ml.create_pipeline(declared.models),
+        "ml_registry": ml_registry.create_pipeline(declared.models),
     }
     return {"__default__": sum(layers.values(), Pipeline([])), **layers}

@@ -13,8 +13,8 @@ CONFIG_LOADER_CLASS = MedallionConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
-    "config_patterns": {"spark": ["spark*", "spark*/**"]},
-    "merge_strategy": {"parameters": "soft", "globals": "soft", "spark": "soft"},
+    "config_patterns": {"engines": ["engines*", "engines*/**"]},
+    "merge_strategy": dict.fromkeys(("catalog", "engines", "globals", "parameters"), "soft"),
 }
 # Nothing about a run leaves the machine, wherever it is run from.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 from conftest import REPOSITORY, config_for
-from loaded_bundle import TARGETS, bundle
+from loaded_bundle import TARGETS, bundle, load_jobs
 from pydantic import BaseModel, Field
 
 
@@ -28,7 +28,8 @@ def test_no_workspace_and_no_secret_is_named() -> None:
 
 
 def test_each_variable_is_used_and_of_its_type() -> None:
-    used = (REPOSITORY / "resources/medallion_job.py").read_text()
+    made, _ = load_jobs("dev")
+    used = (REPOSITORY / "resources/medallion_job.py").read_text() + json.dumps(made)
     for name, variable in bundle()["variables"].items():
         assert f"var.{name}}}" in used or f'variables["{name}"]' in used, name
         # A list or a mapping is refused by the CLI where it is not said to be complex.
@@ -127,11 +128,12 @@ MAY_DIFFER = {"engine", "catalog", "memory", "parallelism"}
 def test_environments_differ_in_allowed_leaves_only() -> None:
     def resolved(env: str | None) -> dict[str, Any]:
         config = config_for(env)
-        found = {kind: config[kind] for kind in ("catalog", "globals", "parameters", "spark")}
+        found = {kind: config[kind] for kind in ("catalog", "globals", "parameters", "engines")}
         found["parameters"].pop("run_id")
         root, catalog = f"lakehouse/{env or 'local'}", found["globals"]["catalog"]
         text = json.dumps(found["catalog"]).replace(root, "lakehouse/<environment>")
-        found["catalog"] = json.loads(text.replace(f'"table": "{catalog}.', '"table": "<catalog>.'))
+        text = text.replace(f'"catalog": "{catalog}"', '"catalog": "<catalog>"')
+        found["catalog"] = json.loads(text)
         return found
 
     expected = resolved(None)
@@ -143,7 +145,7 @@ def test_environments_differ_in_allowed_leaves_only() -> None:
         assert found["globals"].keys() == expected["globals"].keys(), env
         same = {key for key in found["globals"] if key not in MAY_DIFFER}
         assert all(found["globals"][key] == expected["globals"][key] for key in same), env
-        assert _may_not_differ(found["spark"]) == _may_not_differ(expected["spark"]), env
+        assert _may_not_differ(found["engines"]) == _may_not_differ(expected["engines"]), env
 
 
 def _may_not_differ(spark: dict[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from nbx_medallion.contracts.casts import strict_cast
-from nbx_medallion.contracts.engine_columns import to_column
-from nbx_medallion.contracts.operations import convert
+from nbx_medallion.contracts.functions import to_column
 from nbx_medallion.contracts.sql import parse_expression
-from nbx_medallion.contracts.types import STRING, parse_type
+from nbx_medallion.contracts.types import STRING, ExpressionError, convert, parse_type
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,7 +41,7 @@ CASES: list[tuple[str, str | None, str | None, str, Any]] = [
     ("a / b", "10", "3", MONEY, None),
     ("round(a / b, 2)", "10", "3", MONEY, D("3.33")),
     ("round(a / b, 2)", "-10", "3", MONEY, D("-3.33")),
-    ("round(cast(a as double), 2)", "1.005", None, "double", 1.0),
+    ("round(cast(a as double), 2)", "1.005", None, "double", 1.01),
     ("cast(a as double) * 2", "1e308", None, "double", None),
     ("cast(a as int) * cast(b as int)", "2147483647", "2147483647", "bigint", (2**31 - 1) ** 2),
     ("cast(a as bigint) + 1", "9223372036854775807", None, "bigint", None),
@@ -67,25 +68,10 @@ CASES: list[tuple[str, str | None, str | None, str, Any]] = [
     ("translate(a, '.,', '')", "1.2,3", None, "bigint", 123),
     ("regexp_replace(a, '[^0-9]', '')", "EUR 12", None, "bigint", 12),
     (r"regexp_extract(a, '(\\d+)-(\\d+)', 2)", "x12-34", None, "bigint", 34),
-    ("upper(trim(a))", " ab ", None, "string", "AB"),
-    ("lower(a) || '-' || b", "AB", "c", "string", "ab-c"),
-    ("concat(a, b)", "x", None, "string", None),
-    ("concat_ws('-', a, b)", "x", None, "string", "x"),
-    ("substring(a, 2, 2)", "abcd", None, "string", "bc"),
-    ("substring(a, 2)", "abcd", None, "string", "bcd"),
-    ("left(a, 2) || right(a, 1)", "abcd", None, "string", "abd"),
-    ("lpad(a, 4, '0')", "42", None, "string", "0042"),
-    ("rpad(a, 4, '0')", "42", None, "string", "4200"),
-    ("split_part(a, '/', 2)", "x/y/z", None, "string", "y"),
-    ("split_part(a, '/', -1)", "x/y/z", None, "string", "z"),
-    ("length(a)", "é€😀", None, "bigint", 3),
-    ("trim(both '\"' from a)", '"x"', None, "string", "x"),
-    ("ltrim(a)", "  x", None, "string", "x"),
     # dates
     ("to_date(a, 'dd/MM/yyyy')", "31/12/2020", None, "date", date(2020, 12, 31)),
     ("to_date(a, 'dd/MM/yyyy')", "31/02/2020", None, "date", None),
     ("to_date(a, 'dd/MM/yyyy')", "junk", None, "date", None),
-    ("to_date(a, 'd.M.yy')", "1.2.20", None, "date", date(2020, 2, 1)),
     ("to_date(a, 'M/d/yyyy H:mm')", "12/1/2010 8:26", None, "date", date(2010, 12, 1)),
     ("to_timestamp(a, 'M/d/yyyy H:mm')", "12/1/2010 8:26", None, "date", None),
     (
@@ -96,7 +82,16 @@ CASES: list[tuple[str, str | None, str | None, str, Any]] = [
         date(2010, 1, 2),
     ),
     ("to_date(a)", "2020-01-02", None, "date", date(2020, 1, 2)),
-    ("date(a)", "2020-1-2", None, "date", None),
+    ("to_date(a)", "2010-12-01 08:26:00", None, "date", date(2010, 12, 1)),
+    ("to_date(a)", "12020-01-02", None, "date", None),
+    ("cast(a as date)", "2010-12-01 08:26:00", None, "date", None),
+    ("cast(to_timestamp(a) as string)", "10:11:12", None, "string", None),
+    ("to_date(a, 'd/M/yyyy')", " 1/2/2020 ", None, "date", date(2020, 2, 1)),
+    ("to_date(a, 'd/M/yyyy')", "001/2/2020", None, "date", None),
+    ("to_date(a, 'dd/MM/yyyy')", "31/12/0000", None, "date", None),
+    ("to_date(a, 'dd-MMM-yyyy')", "31-December-2020", None, "date", None),
+    (r"regexp_like(a, '^\\d$')", "1\n", None, "boolean", False),
+    ("date(a)", "2020-1-2", None, "date", date(2020, 1, 2)),
     (
         "case when a > date '2020-01-01' then 'new' else 'old' end",
         "2021-05-05",
@@ -106,21 +101,13 @@ CASES: list[tuple[str, str | None, str | None, str, Any]] = [
     ),
     # conditions
     ("case when a = 'x' then 1 when a = 'y' then 2.5 end", "y", None, MONEY, D("2.50")),
-    ("case a when 'x' then 'web' else b end", "z", "shop", "string", "shop"),
     ("if(a > 10, 'big', 'small')", "9.5", None, "string", "small"),
     ("if(a > 10, 'big', 'small')", "junk", None, "string", "small"),
     ("coalesce(a, b, 0)", None, None, MONEY, D("0.00")),
     ("coalesce(a, b)", None, "5", MONEY, D("5.00")),
-    ("nullif(a, 'n/a')", "n/a", None, "string", None),
-    ("nvl(a, 'none')", None, None, "string", "none"),
-    ("a is null", None, None, "boolean", True),
     ("a is not null and b like 'x%'", "1", "xyz", "boolean", True),
     ("a in ('x', 'y') or b between 1 and 3", "z", "2", "boolean", True),
-    ("a not in ('x', 'y')", "z", None, "boolean", True),
-    ("not (a <=> b)", None, None, "boolean", False),
     (r"regexp_like(a, '^\\d{2}$')", "٣٣", None, "boolean", False),
-    ("contains(a, 'b') and startswith(a, 'a') and endswith(a, 'c')", "abc", None, "boolean", True),
-    ("(a = 'x') is true", None, None, "boolean", False),
     (r"'it\'s'", None, None, "string", "it's"),
     ("1.50", None, None, MONEY, D("1.50")),
     ("null", None, None, MONEY, None),
@@ -148,16 +135,35 @@ def test_each_expression_gives_what_it_says_on_every_engine(session: SparkSessio
     assert wrong == []
 
 
-def test_the_short_way_for_a_comparison_is_what_the_parser_gives() -> None:
-    money = parse_type(MONEY)
-    assert money is not None
-    for text in ("amount >= 0", "amount<>12.50", "amount = 3"):
-        assert parse_expression(text, {"amount": money}) == parse_expression(
-            f"({text})", {"amount": money}
-        )
-
-
 def test_a_plain_name_is_the_received_column() -> None:
     assert parse_expression("`Order Date`") == parse_expression("(`Order Date`)")
     assert parse_expression("a").type == STRING
     assert convert(parse_expression("a"), STRING) == parse_expression("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("lpad(a)", "lpad(): takes 2 to 3 arguments, found 1"),
+        ("nvl(a, b, a)", "nvl(): takes 2 arguments, found 3"),
+        ("if(a = b, a)", "takes 3 arguments, found 2"),
+        ("left(a, length(b))", "left(): an integer constant is needed"),
+        ("split_part(a, '/', 0)", "split_part(): a part's number starts from 1"),
+        ("round(a, -1)", "round(): an integer constant is needed, from 0 to 18"),
+        (r"a like 'x\\y'", "has a \\ that is not before %, _ or \\"),
+        ("regexp_extract(a, '(b)', 2)", "regexp_extract(): the pattern has 1 groups, found 2"),
+        ("regexp_extract(a, '(')", "regexp_extract(): is not a regular expression: missing )"),
+        ("regexp_replace(a, 'b*', '-')", "the pattern 'b*' is found in an empty string too"),
+        ("regexp_replace(a, '(b)', '$1x')", "the replacement '$1x' is not the same on every"),
+        ("regexp_replace(a, '(b)', '$2')", "the replacement '$2' is not the same on every"),
+        ("to_date(a, 'yyyyMd')", "the format 'yyyyMd' has 'Md', known are H, HH"),
+        ("to_date(a, 'd/M/yyyy hh:mm')", "needs 'h' or 'hh' with 'a', else 'H' or 'HH'"),
+        ("a in (select 1)", "'(SELECT 1)' is not supported: it is a subquery"),
+        ("t.a", "a column has a name alone"),
+        ("a % 2", "'a % 2' is not supported"),
+    ],
+)
+def test_what_the_engines_would_not_compute_alike_is_refused(text: str, what: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse_expression(text)
+    assert what in str(caught.value)

@@ -15,10 +15,10 @@ from nasty_csv import CASES, Case, Row
 
 from nbx_medallion.errors import UserError
 from nbx_medallion.landing.dialect import CsvDialect
-from nbx_medallion.landing.header import Header, read_header
+from nbx_medallion.landing.files import Header
 from nbx_medallion.landing.parse import RecordParser
-from nbx_medallion.landing.records import LIMIT, BlockReader, StrictReader, block_count
-from nbx_medallion.landing.stream import BOM, open_utf8
+from nbx_medallion.landing.records import LIMIT, BlockReader, StrictReader
+from nbx_medallion.landing.scan import read_header
 
 WINDOWS = (1, 2, 3, 7, 64, 1 << 20)
 FILES = (b'ab,"\n', b'a,"\r\n', b'a,"\n\xff', b'",\n', b'"\n\r', b',\n\n"\xef\xbb\xbf')
@@ -36,16 +36,15 @@ def read_all(
     limit: int = LIMIT,
 ) -> tuple[Header, list[Row]]:
     """The header and the records of a file, after checks that hold for each file."""
-    text = open_utf8(io.BytesIO(content), "file" + suffix, dialect)
+    text = dialect.open_utf8(io.BytesIO(content), "file" + suffix)
     reader = BlockReader(text, dialect, window=window, limit=limit)
-    reader.skip(BOM)
     header = read_header(reader.header())
     blocks = list(reader)
     names = header.columns
     parser = RecordParser(names or (), names, "f.csv", dialect)
     batches = list(parser.parse(blocks, 1))
     rows = pa.Table.from_batches(batches, parser.schema).to_pylist()
-    assert len(rows) == sum(block_count(block, dialect) for block in blocks)
+    assert len(rows) == sum(reader.count(block) for block in blocks)
     assert [row["_row_number"] for row in rows] == list(range(1, len(rows) + 1))
     assert {row["_source_file"] for row in rows} <= {"f.csv"}
     return header, [to_row(row, names or ()) for row in rows]
@@ -61,7 +60,7 @@ def to_row(row: dict[str, object], names: Iterable[str]) -> Row:
 
 
 def reference(text: bytes, width: int) -> list[Row]:
-    """The rule of `csv_records`, character by character and without any care for speed."""
+    """The rule of `records`, character by character and without any care for speed."""
     rows: list[Row] = []
     start = 0
     while start < len(text):
@@ -277,50 +276,30 @@ def test_batches_hold_memory_of_arrow_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "subject", "expected", "found"),
     [
-        (
-            {"sep": ";"},
-            "csv: unknown option 'sep'. Expected any of: separator, quote, encoding.",
-        ),
-        (
-            {"separator": "||"},
-            "csv.separator: expected one ASCII character, not a line end; found '||'.",
-        ),
-        (
-            {"separator": "\n"},
-            "csv.separator: expected one ASCII character, not a line end; found '\\n'.",
-        ),
-        (
-            {"separator": "§"},
-            "csv.separator: expected one ASCII character, not a line end; found '§'.",
-        ),
-        ({"quote": ""}, "csv.quote: expected one ASCII character, not a line end; found ''."),
-        ({"quote": 1}, "csv.quote: expected one ASCII character, not a line end; found 1."),
-        (
-            {"quote": ","},
-            "csv.quote: expected another character than the separator; both are ','.",
-        ),
-        (
-            {"encoding": "utf-9"},
-            "csv.encoding: expected the name of a text encoding, such as utf-8, latin-1, cp1252 or"
-            " utf-16; found 'utf-9'.",
-        ),
-        (
-            {"encoding": "base64"},
-            "csv.encoding: expected the name of a text encoding, such as utf-8, latin-1, cp1252 or"
-            " utf-16; found 'base64'.",
-        ),
-        (
-            [1],
-            "csv: expected a mapping of separator, quote, encoding; found [1].",
-        ),
+        ({"sep": ";"}, "csv", "any of separator, quote, encoding", "{'sep': ';'}"),
+        ([1], "csv", "a mapping of any of separator", "[1]"),
+        ({"separator": "||"}, "csv.separator", "one ASCII character", "'||'"),
+        ({"separator": "\n"}, "csv.separator", "not a line end", "'\\n'"),
+        ({"separator": "§"}, "csv.separator", "one ASCII character", "'§'"),
+        ({"quote": ""}, "csv.quote", "one ASCII character", "''"),
+        ({"quote": 1}, "csv.quote", "one ASCII character", "1"),
+        ({"quote": ","}, "csv.quote", "another character than the separator", "','"),
+        ({"encoding": "utf-9"}, "csv.encoding", "utf-8, latin-1, cp1252 or utf-16", "'utf-9'"),
+        ({"encoding": "base64"}, "csv.encoding", "the name of a text encoding", "'base64'"),
+        ({"encoding": 8}, "csv.encoding", "the name of a text encoding", "8"),
     ],
 )
-def test_options_that_cannot_be_used(options: object, message: str) -> None:
+def test_options_that_cannot_be_used(
+    options: object, subject: str, expected: str, found: str
+) -> None:
     with pytest.raises(UserError) as error:
         CsvDialect.from_config(options)  # type: ignore[arg-type]
-    assert error.value.message == message
+    message = error.value.message
+    assert message.startswith(f"{subject}: expected ")
+    assert expected in message
+    assert message.endswith(f"found {found}.")
 
 
 def test_options_left_out_take_their_defaults() -> None:

@@ -1,11 +1,15 @@
 """What a run says of itself."""
 
+from dataclasses import asdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbx_medallion.errors import UserError
-from nbx_medallion.run.ledger import LedgerRow, RunReport, check_balance, render
+from nbx_medallion.run.checks import check_balance
+from nbx_medallion.run.ledger import LedgerRow, check_run
+from nbx_medallion.run.summary import RunReport, render
 
 
 def row(table: str, **changes: object) -> LedgerRow:
@@ -91,3 +95,33 @@ def test_summary_without_anything_to_tell() -> None:
         "  ----------------  -----  -----------  ----------  -------  -------",
         "  bronze.sales_raw  1,200            -           -        1      0.2",
     ]
+
+
+def test_run_that_lost_records_is_refused() -> None:
+    ledger = [
+        asdict(row("bronze.sales_raw", rows_in=3, rows_out=3)),
+        asdict(row("silver.sales_clean", rows_in=3, rows_out=1, rows_quarantined=1)),
+    ]
+    with pytest.raises(UserError) as raised:
+        check_run("42", ledger, ["bronze.sales_raw", "silver.sales_clean"])
+    assert str(raised.value).startswith(
+        "Records are not accounted for: bronze.sales_raw 3, but silver.sales_clean 1 + quarantine"
+        " 1 + superseded 0 = 2 (1 lost)."
+    )
+
+
+def test_last_state_of_a_retried_table_counts_for_each_source() -> None:
+    ledger = [
+        asdict(row(f"bronze.{source}_raw", rows_in=rows, rows_out=rows, delta_version_after=after))
+        for source in ("sales", "returns")
+        for rows, after in ((3, 2), (2, 1))
+    ] + [
+        asdict(row(f"silver.{source}_clean", rows_in=3, rows_out=2, rows_superseded=1))
+        for source in ("sales", "returns")
+    ]
+    report = check_run("42", ledger, [])
+    for source in ("sales", "returns"):
+        assert f"| bronze.{source}_raw | 3 | 3 | 0 | 0 | 2 |" in report
+    ledger[-1] = asdict(row("silver.returns_clean", rows_in=2, rows_out=2))
+    with pytest.raises(UserError, match=r"read for silver\.returns_clean 2"):
+        check_run("42", ledger, [])

@@ -1,74 +1,155 @@
-"""What a data contract says of a table, typed and frozen."""
+"""What a data contract says of a table: the part of the Open Data Contract Standard (ODCS) in use.
+
+`Column` and `Limit` are read from files too, by the standard's names: see `reading`. SQL is parsed
+when it is first asked for.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Any, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
-from nbx_medallion.contracts.lineage import BATCH_ID, ROW_NUMBER, SOURCE_FILE
-from nbx_medallion.contracts.operations import Expression, Scalar
-from nbx_medallion.contracts.types import DataType, parse_type
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt, field_validator
+from pydantic.alias_generators import to_camel
+from pydantic.dataclasses import dataclass as validated
 
+from nbx_medallion.contracts import types as T
+from nbx_medallion.contracts.lineage import OWN_COLUMNS, RECORD
+from nbx_medallion.contracts.patterns import portable_pattern
+from nbx_medallion.errors import unusable
+
+PROFILE = ConfigDict(extra="forbid", alias_generator=to_camel, validate_by_name=True)
+#: What `logicalTypeOptions` say of numbers and times, and of strings.
+BOUNDS = ("minimum", "maximum", "exclusive_minimum", "exclusive_maximum")
+OF_TEXT = ("pattern", "min_length", "max_length")
+
+
+def matching(pattern: str, expected: str) -> AfterValidator:
+    """A check that a text matches a pattern."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _parse_type(text: str) -> T.DataType:
+    kind = T.parse_type(text.strip())
+    if kind is None:
+        raise ValueError(f"expected {T.SUPPORTED_TYPES}")
+    return kind
+
+
+def _check_pattern(pattern: str) -> str:
+    portable_pattern(pattern)
+    return pattern
+
+
+Name = Annotated[str, matching("[A-Za-z_][A-Za-z0-9_]*", "a name of letters, digits and '_'")]
+SparkType = Annotated[str, AfterValidator(lambda text: str(_parse_type(text)))]
+Text = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
+Sql = Annotated[str, AfterValidator(str.strip)]
 Severity = Literal["error", "warning"]
 
-#: Lineage of a silver row. Every closed silver table ends with it; its contract lists it not.
-LINEAGE: tuple[tuple[str, str, str], ...] = (
-    (SOURCE_FILE, "string", "File the record came from, relative to the landing root."),
-    (ROW_NUMBER, "bigint", "Ordinal of the record in its file, from 1."),
-    (BATCH_ID, "string", "Run that first received the file with this content; sorts by time."),
-)
+
+def _option(name: str) -> Any:
+    return Field(None, validation_alias=f"logicalTypeOptions.{name}")
 
 
-@dataclass(frozen=True)
+def _read_scalar(value: Any, kind: T.DataType) -> T.Scalar:
+    """Read a constant of a type, as YAML has it or as text."""
+    with suppress(ValueError, TypeError, ArithmeticError):
+        match kind.name:
+            case "string" if isinstance(value, str) and value.strip():
+                return value.strip()
+            case "boolean" if isinstance(value, bool):
+                return value
+            case "date":
+                return date.fromisoformat(str(value))
+            case "timestamp":
+                found = datetime.fromisoformat(str(value))
+                return found.replace(tzinfo=found.tzinfo or UTC)
+            case "double" if math.isfinite(number := float(Decimal(str(value)))):
+                return number
+            case "bigint" | "int" | "decimal":
+                exact, decimal = Decimal(str(value)), kind.as_decimal
+                scaled = exact.scaleb(decimal.scale)
+                if scaled == int(scaled) and abs(scaled) < 10**decimal.precision:
+                    return exact if kind.name == "decimal" else int(exact)
+    raise ValueError(f"expected a {kind}, found {value!r}")
+
+
+@validated(frozen=True, config=PROFILE)
 class Column:
-    """A column of a contract, in the order of the table.
+    """A column of a contract. What it says of values is said of those that are not NULL.
 
     Attributes:
-        name: Name in the table.
         physical_type: Spark type, for example `decimal(18,2)`.
-        description: Meaning, unit and source; becomes the column's comment.
         required: Whether a record without a value is rejected.
         expression: The `transformLogic` as written; None for the received column of this name.
-        logic: The `transformLogic` as checked; None for the received column of this name.
-        inputs: Received columns it is computed from.
-        enum: Allowed values; empty for any.
-        pattern: Regular expression a value must contain a match of, as written.
-        portable_pattern: The same for both engines' regular expressions.
-        minimum: Lowest allowed value.
-        maximum: Highest allowed value.
-        exclusive_minimum: Every value is above it.
-        exclusive_maximum: Every value is below it.
-        min_length: Fewest characters.
-        max_length: Most characters.
+        enum: The allowed values; empty for any.
+        pattern: Regular expression of which a value contains a match, as written.
     """
 
-    name: str
-    physical_type: str
-    description: str = ""
-    required: bool = False
-    expression: str | None = None
-    logic: Expression | None = None
-    inputs: tuple[str, ...] = ()
-    enum: tuple[Scalar, ...] = ()
-    pattern: str | None = None
-    portable_pattern: str | None = None
-    minimum: Scalar | None = None
-    maximum: Scalar | None = None
-    exclusive_minimum: Scalar | None = None
-    exclusive_maximum: Scalar | None = None
-    min_length: int | None = None
-    max_length: int | None = None
+    name: Name
+    physical_type: SparkType
+    description: Text = ""
+    required: StrictBool = False
+    expression: Sql | None = Field(default=None, validation_alias="transformLogic")
+    enum: tuple[T.Scalar, ...] = ()
+    pattern: Annotated[str, AfterValidator(_check_pattern)] | None = _option("pattern")
+    minimum: T.Scalar | None = _option("minimum")
+    maximum: T.Scalar | None = _option("maximum")
+    exclusive_minimum: T.Scalar | None = _option("exclusiveMinimum")
+    exclusive_maximum: T.Scalar | None = _option("exclusiveMaximum")
+    min_length: Annotated[StrictInt, Field(ge=0)] | None = _option("minLength")
+    max_length: Annotated[StrictInt, Field(ge=0)] | None = _option("maxLength")
+
+    @field_validator("enum", *BOUNDS, mode="plain")
+    @classmethod
+    def _read_constants(cls, value: Any, info: Any) -> Any:
+        kind = T.parse_type(info.data.get("physical_type", ""))
+        if kind is None or value is None:
+            return value
+        if info.field_name == "enum":
+            if not isinstance(value, list | tuple):
+                raise ValueError("expected a list of `value: ...`")
+            values = [item.get("value") if isinstance(item, dict) else item for item in value]
+            return tuple(_read_scalar(item, kind) for item in values)
+        return _read_scalar(value, kind)
 
     @property
-    def type(self) -> DataType:
+    def type(self) -> T.DataType:
         """The physical type, parsed."""
-        parsed = parse_type(self.physical_type)
-        if parsed is None:
-            raise ValueError(f"{self.name}: {self.physical_type!r} is not a supported type")
-        return parsed
+        return _parse_type(self.physical_type)
+
+    @property
+    def portable_pattern(self) -> str | None:
+        """The pattern, for both engines' regular expressions."""
+        return None if self.pattern is None else portable_pattern(self.pattern)
+
+    @cached_property
+    def logic(self) -> T.Expression | None:
+        """The expression as checked: an ExpressionError where it is wrong or of another type."""
+        if self.expression is None:
+            return None
+        logic = _parse(self.expression, None)
+        T.convert(logic, self.type)
+        return logic
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Received columns it is computed from."""
+        return (self.name,) if self.logic is None else self.logic.inputs
 
 
 @dataclass(frozen=True)
@@ -78,52 +159,65 @@ class Rule:
     Attributes:
         name: Shown as `<name>: rule` in the reasons, or in the warnings.
         expression: The boolean SQL as written.
-        logic: The expression as checked.
+        types: Types of the contract's columns, which it may use.
         severity: `error` quarantines the record, `warning` only counts it.
-        description: What it guards.
-        columns: Contract columns it reads.
         column: Column it was declared at, None where declared for the table.
     """
 
     name: str
     expression: str
-    logic: Expression
+    types: Mapping[str, T.DataType]
+    column: str | None = None
     severity: Severity = "error"
     description: str = ""
-    columns: tuple[str, ...] = ()
-    column: str | None = None
+
+    @cached_property
+    def logic(self) -> T.Expression:
+        """The expression as checked: an ExpressionError where it is wrong or no condition."""
+        return T.boolean(_parse(self.expression, self.types))
 
 
-@dataclass(frozen=True)
-class Threshold:
+@validated(frozen=True, config=PROFILE)
+class Limit:
     """A limit on how many records of a table may be quarantined.
 
     Attributes:
-        name: Name of the check.
-        limit: The limit, in `unit`.
+        must_be_less_than: The number, in `unit`, that is already too many.
+        must_be_less_or_equal_to: Or the highest that is allowed.
         unit: `rows`, or `percent` of the records received.
-        exclusive: Whether the limit itself is already too many.
         severity: `error` fails the run, `warning` is only told.
-        description: What it guards.
     """
 
-    name: str
-    limit: Decimal
+    name: str = "quarantined_records"
+    metric: Literal["invalidValues"] = "invalidValues"
+    must_be_less_than: Decimal | None = None
+    must_be_less_or_equal_to: Decimal | None = None
     unit: Literal["rows", "percent"] = "rows"
-    exclusive: bool = False
     severity: Severity = "error"
-    description: str = ""
+    description: Text = ""
+    type: Literal["library"] = "library"
+
+    def __post_init__(self) -> None:
+        if self.exclusive == (self.must_be_less_or_equal_to is not None):
+            found = "both" if self.exclusive else "none"
+            raise ValueError(f"expected mustBeLessThan or mustBeLessOrEqualTo, found {found}")
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the limit itself is already too many."""
+        return self.must_be_less_than is not None
+
+    @property
+    def limit(self) -> Decimal:
+        """The limit, in `unit`."""
+        return self.must_be_less_than or self.must_be_less_or_equal_to or Decimal(0)
+
+    def __str__(self) -> str:
+        bound = "less than" if self.exclusive else "at most"
+        return f"{bound} {self.limit}{'%' if self.unit == 'percent' else ' records'}"
 
     def is_broken(self, quarantined: int, records: int) -> bool:
-        """Tell whether too many records were quarantined.
-
-        Args:
-            quarantined: Records in quarantine.
-            records: Records received, quarantined ones included.
-
-        Returns:
-            Whether the limit is exceeded; never where there are no records.
-        """
+        """Tell whether too many of the records received are quarantined; none are not."""
         found, limit = Decimal(quarantined), self.limit
         if self.unit == "percent":
             found, limit = found * 100, limit * records
@@ -135,16 +229,13 @@ class Contract:
     """What a table must look like, and what its rows must satisfy.
 
     Attributes:
-        table: `<schema>.<table>`, for example `silver.sales_clean`.
-        columns: The contract's columns, in order.
-        version: Version of the contract, as its owner wrote it.
-        description: Meaning of the table; becomes its comment.
+        table: `<schema>.<table>`.
         primary_key: Columns of which one row each is kept; empty for no deduplication.
         latest_by: Column that tells which of two rows of one key is the later.
-        rules: Row rules, in contract order.
-        thresholds: Limits on the records in quarantine.
         open: Whether the table may have further columns, all strings.
-        definition: What else identifies a derived table (an ML dataset's definition).
+        reads: Columns that it is computed from, with the type that is needed, by table.
+        definition: What else each commit of the table carries.
+        file: The file it was read from, for messages.
     """
 
     table: str
@@ -154,41 +245,29 @@ class Contract:
     primary_key: tuple[str, ...] = ()
     latest_by: str | None = None
     rules: tuple[Rule, ...] = ()
-    thresholds: tuple[Threshold, ...] = ()
+    limits: tuple[Limit, ...] = ()
     open: bool = False
-    definition: object | None = None
-    _by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)
+    reads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    definition: Mapping[str, str] = field(default_factory=dict)
+    file: str = field(default="", compare=False)
 
-    def __post_init__(self) -> None:
-        by_name = MappingProxyType({column.name: column for column in self.columns})
-        object.__setattr__(self, "_by_name", by_name)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_by_name"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.__post_init__()
-
-    @property
-    def has_implied_lineage(self) -> bool:
-        """Whether the lineage columns follow the contract's own, as in a closed silver table."""
-        listed = {name for name, _, _ in LINEAGE} & set(self._by_name)
-        return self.table.startswith("silver.") and not self.open and not listed
+    @cached_property
+    def all_columns(self) -> tuple[Column, ...]:
+        """Each column the table must have: lineage follows in closed silver, where not listed."""
+        listed = {column.name for column in self.columns} & set(RECORD)
+        if listed or self.open or not self.table.startswith("silver."):
+            return self.columns
+        return (*self.columns, *(Column(name, *OWN_COLUMNS[name]) for name in RECORD))
 
     @property
     def schema(self) -> tuple[tuple[str, str], ...]:
-        """Name and Spark type of each column the table must have, in order."""
-        own = tuple((column.name, str(column.type)) for column in self.columns)
-        implied = tuple((name, kind) for name, kind, _ in LINEAGE)
-        return own + implied if self.has_implied_lineage else own
+        """Name and Spark type of each of `all_columns`."""
+        return tuple((column.name, column.physical_type) for column in self.all_columns)
 
     @property
     def comments(self) -> dict[str, str]:
-        """Description of each column of `schema`."""
-        own = {column.name: column.description for column in self.columns}
-        implied = {name: text for name, _, text in LINEAGE} if self.has_implied_lineage else {}
-        return own | implied
+        """Description of each of `all_columns`."""
+        return {column.name: column.description for column in self.all_columns}
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -196,12 +275,35 @@ class Contract:
         return tuple(dict.fromkeys(name for column in self.columns for name in column.inputs))
 
     def column(self, name: str) -> Column:
-        """Return the column of a name.
+        """Return the column of a name."""
+        return next(column for column in self.columns if column.name == name)
 
-        Args:
-            name: A name in `columns`.
+    def check_sql(self) -> None:
+        """Parse every expression.
 
-        Returns:
-            The column.
+        Raises:
+            UserError: Some are wrong; the message names each.
         """
-        return self._by_name[name]
+        owned: list[tuple[str | None, str, Column | Rule]] = [
+            *((column.name, "transformLogic", column) for column in self.columns),
+            *((rule.column, f"quality[{rule.name}].implementation", rule) for rule in self.rules),
+        ]
+        problems = []
+        for owner, key, item in owned:
+            try:
+                _ = item.logic
+            except T.ExpressionError as error:
+                place = f"properties[{owner}].{key}" if owner else key
+                schema = f"schema[{self.table.partition('.')[2]}]"
+                problems.append(f"{schema}.{place}: {error}, found {item.expression!r}")
+        if problems:
+            raise unusable("contract", self.file or self.table, problems)
+
+
+def _parse(text: str, columns: Mapping[str, T.DataType] | None) -> T.Expression:
+    from nbx_medallion.contracts.sql import parse_expression  # and with it, sqlglot
+
+    try:
+        return parse_expression(text, columns)
+    except RecursionError:
+        raise T.ExpressionError("is nested too deeply to be read") from None

@@ -8,109 +8,89 @@ operations in a class, possessive quantifiers).
 from __future__ import annotations
 
 import re
-import warnings
 
-_SETS = {"d": "0-9", "w": "A-Za-z0-9_", "s": r" \t\n\x0B\f\r"}
-_DOT = r"[^\n\r\x{2028}\x{2029}]"
-_CONTROL = "tnrf"
-_PUNCTUATION = frozenset(r"\.^$|?*+()[]{}-/#&~ '\"@:;,=!<>%_")
-_QUANTIFIER = re.compile(r"\{(\d{1,3})(,(\d{0,3}))?\}")
+from nbx_medallion.contracts.types import ExpressionError
 
+#: A year that every reader of our tables has: 0001 to 9999.
+YEAR = "(?:[1-9][0-9]{3}|0[0-9]{2}[1-9]|0[0-9][1-9][0-9]|0[1-9][0-9]{2})"
 
-class PatternError(ValueError):
-    """A regular expression that is wrong, or means different things to the engines."""
+_DATE_ELEMENTS = {
+    "yyyy": YEAR,
+    "MMM": "[A-Za-z]{3}",
+    "SSS": "[0-9]{3}",
+    "a": "[AaPp][Mm]",
+    **dict.fromkeys(("yy", "MM", "dd", "HH", "hh", "mm", "ss"), "[0-9]{2}"),
+    **dict.fromkeys(("M", "d", "H", "h", "m", "s"), "[0-9]{1,2}"),
+}
+_ESCAPED = {
+    **{char: char for char in " '\"@:;,=!<>%_/"},
+    **{char: "\\" + char for char in r"\.^$|?*+()[]{}-#&~tnrf"},
+    **{"d": "[0-9]", "w": "[A-Za-z0-9_]", "s": r"[ \t\n\x0B\f\r]"},
+    **{"D": "[^0-9]", "W": "[^A-Za-z0-9_]", "S": r"[^ \t\n\x0B\f\r]"},
+}
+_QUANTIFIER = r"(?:[*+?]|\{\d{1,3}(?:,\d{0,3})?\})"
+_TOKEN = re.compile(
+    r"\\(?P<escape>.)|\[(?!\^?\])(?P<set>(?:\\.|[^\\\]])+)\]|(?P<any>\.)|(?P<end>\$)|"
+    rf"(?P<group>\(\?(?!:).{{0,2}})|(?P<possessive>{_QUANTIFIER}\+)|{_QUANTIFIER}|"
+    r"(?P<plain>[{}]|\[\^?\])",
+    re.DOTALL,
+)
+_IN_SET = re.compile(
+    r"\\(?P<escape>.)|(?P<operation>\[|&&|--|~~|\|\|)|(?P<odd>[&~#]|(?<!^)\^)", re.DOTALL
+)
 
 
 def portable_pattern(pattern: str) -> str:
-    """Translate a regular expression to one both engines read alike.
-
-    Args:
-        pattern: An ECMA-262 regular expression, searched for anywhere in the value.
-
-    Returns:
-        The translation.
+    """Translate an ECMA-262 regular expression to one both engines read alike.
 
     Raises:
-        PatternError: If it cannot be compiled, or has no common meaning.
+        ExpressionError: If it cannot be compiled, or has no common meaning.
     """
+    translated = _TOKEN.sub(_translated, pattern)
     try:
-        with warnings.catch_warnings():  # of what is refused below
-            warnings.simplefilter("ignore", FutureWarning)
-            re.compile(pattern)
+        re.compile(pattern)
     except re.error as error:
-        raise PatternError(f"is not a regular expression: {error}") from None
-    parts: list[str] = []
-    at = 0
-    while at < len(pattern):
-        part, at = _element(pattern, at)
-        parts.append(part)
-    return "".join(parts)
+        raise ExpressionError(f"is not a regular expression: {error}") from None
+    return translated
 
 
-def _element(pattern: str, at: int) -> tuple[str, int]:
-    """Translate the element at a position; return it and the position after it."""
-    char = pattern[at]
-    if char == "\\":
-        return _escape(pattern[at + 1], in_class=False), at + 2
-    if char == "[":
-        return _character_class(pattern, at)
-    if char == "(":
-        if pattern.startswith("(?:", at):
-            return "(?:", at + 3
-        if pattern.startswith("(?", at):
-            raise PatternError(f"{pattern[at : at + 4]!r} is not the same on every engine")
-        return char, at + 1
-    if char in "*+?{":
-        return _quantifier(pattern, at)
-    if char == "}":
-        raise PatternError("a literal '}' has to be written '\\}'")
-    return (_DOT if char == "." else char), at + 1
+def _translated(token: re.Match[str]) -> str:
+    text = token[0]
+    match token.lastgroup:
+        case None:
+            return text
+        case "escape" if token["escape"] in _ESCAPED:
+            return _ESCAPED[token["escape"]]
+        case "set":
+            return f"[{_IN_SET.sub(_translated, token['set'])}]"
+        case "any":
+            return r"[^\n\r\x{2028}\x{2029}]"
+        case "end":
+            return r"\z"
+        case "odd":
+            return "\\" + text
+        case "plain":
+            raise ExpressionError(rf"a literal '{text[-1]}' has to be written '\{text[-1]}'")
+        case "operation":
+            text = "[" + token.string[: token.start() + 2]
+    raise ExpressionError(f"'{text}' is not the same on every engine")
 
 
-def _quantifier(pattern: str, at: int) -> tuple[str, int]:
-    text = pattern[at]
-    if text == "{":
-        match = _QUANTIFIER.match(pattern, at)
-        if match is None:
-            raise PatternError("a literal '{' has to be written '\\{'")
-        text = match[0]
-    at += len(text)
-    if pattern.startswith("+", at):
-        raise PatternError(f"the quantifier {text + '+'!r} is not the same on every engine")
-    if pattern.startswith("?", at):
-        return text + "?", at + 1
-    return text, at
+def date_form(text: str) -> str:
+    """Return a regular expression of the texts that a date format, as `dd/MM/yyyy`, is for.
 
-
-def _escape(char: str, *, in_class: bool) -> str:
-    if char in _SETS:
-        return _SETS[char] if in_class else f"[{_SETS[char]}]"
-    if char in "DWS" and not in_class:
-        return f"[^{_SETS[char.lower()]}]"
-    if char in _CONTROL:
-        return "\\" + char
-    if char in _PUNCTUATION:
-        return char if char in " '\"@:;,=!<>%_/" else "\\" + char
-    raise PatternError(f"'\\{char}' is not the same on every engine")
-
-
-def _character_class(pattern: str, at: int) -> tuple[str, int]:
-    start = at
-    at += 1
-    parts = ["["]
-    if pattern.startswith("^", at):
-        parts.append("^")
-        at += 1
-    if pattern.startswith("]", at):
-        raise PatternError("a literal ']' in a class has to be written '\\]'")
-    while pattern[at] != "]":
-        char = pattern[at]
-        if char == "\\":
-            parts.append(_escape(pattern[at + 1], in_class=True))
-            at += 2
-            continue
-        if char == "[" or pattern[at : at + 2] in {"&&", "--", "~~", "||"}:
-            raise PatternError(f"{pattern[start : at + 2]!r} is not the same on every engine")
-        parts.append("\\" + char if char in "&~#" or (char == "^" and at > start + 1) else char)
-        at += 1
-    return "".join(parts) + "]", at + 1
+    Raises:
+        ExpressionError: If the engines would not read the same from the same text.
+    """
+    # What is not twice or more the same letter has to stand apart from other letters.
+    parts = [match[0] for match in re.finditer(r"([A-Za-z])\1+|[A-Za-z]+|[^A-Za-z]", text)]
+    known = ", ".join(sorted(_DATE_ELEMENTS))
+    for part in parts:
+        if part not in _DATE_ELEMENTS and (part[0].isalpha() or part in "'[]{}#\""):
+            raise ExpressionError(
+                f"the format {text!r} has {part!r}, known are {known}; next to another letter"
+                " one is doubled, as 'MMd' for 'Md'"
+            )
+    if ("a" in parts) != bool({"h", "hh"} & set(parts)):
+        raise ExpressionError(f"the format {text!r} needs 'h' or 'hh' with 'a', else 'H' or 'HH'")
+    return "^" + "".join(_DATE_ELEMENTS.get(part, re.escape(part)) for part in parts) + r"\z"

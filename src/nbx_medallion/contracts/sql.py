@@ -3,87 +3,174 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial, reduce
+from inspect import signature
 from typing import Any
 
-from nbx_medallion.contracts.operations import Expression, ExpressionError, compare, number
-from nbx_medallion.contracts.syntax import read_node
-from nbx_medallion.contracts.types import STRING, DataType
+from sqlglot.dialects.spark import Spark
+from sqlglot.errors import SqlglotError
 
-_KEYWORDS = frozenset(
-    word
-    for line in (
-        "null true false case not interval exists select distinct current_date current_timestamp",
-        "current_time localtimestamp current_user session_user user",
-    )
-    for word in line.split()
-)
-_NAME = re.compile(r"\s*(?:([A-Za-z_][A-Za-z0-9_]*)|`([^`]+)`)\s*")
-_COMPARISON = re.compile(r"\s*([A-Za-z_]\w*)\s*(>=|<=|<>|!=|=|>|<)\s*(\d+(?:\.\d+)?)\s*", re.A)
-_OPERATORS = {">=": "ge", "<=": "le", "<>": "ne", "!=": "ne", "=": "eq", ">": "gt", "<": "lt"}
+from nbx_medallion.contracts import types as T
+from nbx_medallion.contracts.functions import BLANK, NONE, OPERATIONS, apply
 
-Columns = Mapping[str, DataType] | None
+_FALSE = T.Expression("literal", T.BOOLEAN, value=False)
 
 
-def parse_expression(text: str, columns: Columns = None) -> Expression:
-    """Parse a SQL expression.
+class _Parser(Spark.Parser):  # type: ignore[misc,valid-type]
+    """Leaves functions as they are written."""
+
+    FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012 - as sqlglot has it
+
+
+def parse_expression(text: str, columns: Mapping[str, T.DataType] | None = None) -> T.Expression:
+    """Parse a SQL expression, and make the types of its operands explicit.
 
     Args:
         text: One expression in Spark's dialect.
         columns: Types of the columns it may use; None for received columns, all strings.
 
-    Returns:
-        The expression, its operands' types made explicit.
-
     Raises:
         ExpressionError: If it is not one expression, uses an unknown column, or something the
             engines would not compute alike for every value.
     """
-    plain = _NAME.fullmatch(text)
-    if plain and (plain[1] or "").lower() not in _KEYWORDS:
-        return _column(plain[1] or plain[2], columns)
-    comparison = _COMPARISON.fullmatch(text)
-    if comparison and comparison[1].lower() not in _KEYWORDS:
-        name, operator, value = comparison.groups()
-        return compare(_OPERATORS[operator], _column(name, columns), number(value))
-    return read_node(_syntax_tree(text), lambda name: _column(name, columns))
-
-
-def inputs_of(expression: Expression) -> tuple[str, ...]:
-    """Return the columns an expression reads, each once, in order of use."""
-    if expression.op == "input":
-        return (str(expression.value),)
-    names = (name for arg in expression.args for name in inputs_of(arg))
-    return tuple(dict.fromkeys(names))
-
-
-def _column(name: str, columns: Columns) -> Expression:
-    if columns is None:
-        return Expression("input", STRING, value=name)
-    if name not in columns:
-        raise ExpressionError(
-            f"there is no column {name!r} in the contract, which has {', '.join(columns)}"
-        )
-    return Expression("input", columns[name], value=name)
-
-
-def _syntax_tree(text: str) -> Any:
-    """Parse with sqlglot, functions left as they are written."""
-    from sqlglot.dialects.spark import Spark
-    from sqlglot.errors import SqlglotError
-
-    class PlainFunctions(Spark.Parser):  # type: ignore[misc,valid-type]
-        FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012 - as sqlglot has it
-
     dialect = Spark()
     try:
-        trees = PlainFunctions(dialect=dialect).parse(dialect.tokenize(text), text)
+        trees = _Parser(dialect=dialect).parse(dialect.tokenize(text), text)
     except SqlglotError as error:
-        details = getattr(error, "errors", None)
-        what = details[0]["description"] if details else str(error).split("\n")[0]
-        what = what.partition(" for <class")[0]
-        where = f" (line {details[0]['line']}, column {details[0]['col']})" if details else ""
-        raise ExpressionError(f"is not valid SQL: {what}{where}") from None
+        what = re.sub(" for <class [^>]*>", "", str(error).split("\n")[0])
+        raise T.ExpressionError(f"is not valid SQL: {what}") from None
     if len(trees) != 1 or trees[0] is None:
-        raise ExpressionError(f"has to be one expression, found {len(trees)} statements")
-    return trees[0]
+        raise T.ExpressionError(f"has to be one expression, found {len(trees)} statements")
+    expression: T.Expression = _read(trees[0], columns)
+    return expression
+
+
+def _read(node: Any, columns: Mapping[str, T.DataType] | None) -> Any:
+    """Read a node, and what is below it; a part that is not known is refused."""
+    kind, written = type(node).__name__, repr(node.sql("spark"))
+    if kind == "DataType":
+        return node.sql("spark")
+    if kind == "Column":
+        if len(node.parts) > 1:
+            raise T.ExpressionError(f"{written}: a column has a name alone")
+        if columns is not None and node.name not in columns:
+            listed = ", ".join(columns)
+            raise T.ExpressionError(f"there is no column {node.name!r}, the contract has {listed}")
+        return T.Expression("input", columns[node.name] if columns else T.STRING, value=node.name)
+    name = _SYNTAX.get(kind, kind)
+    if name not in OPERATIONS and name not in _NODES:
+        raise _refused(kind, written)
+    parts = {key: part for key, part in node.args.items() if part or part == ""}
+    if kind == "Case":
+        parts["ifs"] = [part for branch in parts["ifs"] for part in branch.args.values()]
+    negated, _ = parts.pop("negate", False), parts.pop("safe", None)
+    for key, part in parts.items():
+        if isinstance(part, list):
+            parts[key] = [_read(item, columns) for item in part]
+        elif hasattr(part, "args"):
+            parts[key] = _read(part, columns)
+    takes = signature(_NODES[name]).parameters if name in _NODES else _OPERANDS
+    if unknown := [key for key in parts if key not in takes]:
+        raise T.ExpressionError(f"{written}: {', '.join(unknown)} is not supported")
+    result = _NODES[name](**parts) if name in _NODES else apply(name, *parts.values())
+    return apply("Not", result) if negated else result
+
+
+def _refused(name: str, subject: str) -> T.ExpressionError:
+    known = sorted(name for name in OPERATIONS if name.islower() and " " not in name)
+    why = (f": {why}" for why, names in _REFUSED.items() if name in names.split())
+    hint = next(why, f", known functions are {', '.join(known)}")
+    return T.ExpressionError(f"{subject} is not supported{hint}")
+
+
+def _call(this: str, expressions: Sequence[T.Expression] = ()) -> T.Expression:
+    name = this.lower()
+    if name not in OPERATIONS:
+        raise _refused(name, f"{name}()")
+    try:
+        return apply(name, *expressions)
+    except T.ExpressionError as error:
+        raise T.ExpressionError(f"{name}(): {error}") from None
+
+
+def _cast(this: T.Expression, to: str) -> T.Expression:
+    written = to.lower().replace(" ", "")
+    target = T.parse_type("decimal(10,0)" if written == "decimal" else written)
+    if target is None or target.logical == "array":
+        raise T.ExpressionError(f"cast to {written}: supported are {T.SUPPORTED_TYPES}")
+    if (this.type, target) == (T.TIMESTAMP, T.DATE):
+        return apply("to_date", this)
+    return T.convert(this, target)
+
+
+def _case(
+    ifs: list[T.Expression], this: T.Expression | None = None, default: T.Expression = NONE
+) -> T.Expression:
+    if this:
+        ifs[::2] = [apply("EQ", this, value) for value in ifs[::2]]
+    return apply("Case", *ifs, default)
+
+
+def _trim(
+    this: T.Expression, expression: T.Expression = BLANK, position: str = "both"
+) -> T.Expression:
+    side = position.lower()
+    return apply("btrim" if side == "both" else f"trim {side}", this, expression)
+
+
+def _between(this: T.Expression, low: T.Expression, high: T.Expression) -> T.Expression:
+    return apply("And", apply("GTE", this, low), apply("LTE", this, high))
+
+
+def _in(this: T.Expression, expressions: Sequence[T.Expression] = ()) -> T.Expression:
+    return reduce(partial(apply, "Or"), (apply("EQ", this, item) for item in expressions), _FALSE)
+
+
+def _literal(this: str, is_string: bool = False) -> T.Expression:
+    return T.Expression("literal", T.STRING, value=this) if is_string else T.number(this)
+
+
+def _negative(this: T.Expression) -> T.Expression:
+    if this.op == "literal" and isinstance(this.value, Decimal | float):
+        return replace(this, value=-this.value)
+    return apply("negative", this)
+
+
+#: Functions that have a syntax of their own too.
+_SYNTAX = {
+    "DPipe": "concat",
+    "If": "if",
+    "Is": "NullSafeEQ",
+    "Like": "like",
+    "RegexpLike": "rlike",
+    "Substring": "substring",
+}
+#: The parser's names of an operation's operands.
+_OPERANDS = ("this", "expression", "true", "false", "start", "length")
+#: What is read another way, by the parser's names of its parts.
+_NODES: dict[str, Callable[..., T.Expression]] = {
+    "Anonymous": _call,
+    "Between": _between,
+    "Boolean": lambda this=False: T.Expression("literal", T.BOOLEAN, value=this),
+    "Case": _case,
+    "Cast": _cast,
+    "In": _in,
+    "Literal": _literal,
+    "Neg": _negative,
+    "Null": lambda: NONE,
+    "Paren": lambda this: this,
+    "Trim": _trim,
+    "TryCast": _cast,
+}
+#: What people try, by functions' names and the parser's.
+_REFUSED = {
+    "it is an aggregate": "sum count avg mean min max first last collect_list collect_set median",
+    "it is a window function": "Window Filter row_number rank dense_rank lag lead ntile",
+    "it is a subquery": "Select Subquery Exists Union With",
+    "it changes by run": "CurrentDate CurrentTimestamp CurrentUser rand randn uuid now current_date"
+    " current_timestamp current_user unix_timestamp monotonically_increasing_id input_file_name",
+    "write a quote inside a string as \\'": "Concat",
+}

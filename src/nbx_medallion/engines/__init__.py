@@ -1,127 +1,126 @@
 """The engine of this process: started when a dataset first needs it, once, and always stopped.
 
-Which one: on Databricks, and wherever a session is already active, that session; otherwise the
-one that the environment's ``spark.yml`` declares.
+On Databricks, and wherever a session is active already, it is that session; otherwise the engine
+that the environment's ``engines.yml`` declares.
 """
 
 import atexit
+import os
 import re
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
-from nbx_medallion.config import current_config, on_databricks
-from nbx_medallion.engines.protocol import Engine
-from nbx_medallion.errors import UserError
+from nbx_medallion.engines.sail import start_sail
+from nbx_medallion.engines.spark import start_spark
+from nbx_medallion.errors import EngineError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_PLAIN_SIGNS = "/ \\ : _ . @ = , + ( ) -"
-_PLAIN = re.compile(rf"[A-Za-z0-9{re.escape(_PLAIN_SIGNS.replace(' ', ''))}]")
+_ENGINES = {"sail": start_sail, "spark": start_spark}
+_PLAIN = "/ \\ : _ . @ = , + ( ) -"
 
 _lock = threading.RLock()
-_running: tuple[Engine, "SparkSession"] | None = None
+_stopping = ExitStack()
+_session: "SparkSession | None" = None
 
 
-def active_session() -> "SparkSession":
-    """The session that tables are read and written with; the engine starts if none runs.
-
-    Raises:
-        UserError: The engine cannot start, or ``spark.yml`` declares none that is known.
-    """
-    global _running  # noqa: PLW0603
-    with _lock:
-        if _running is None:
-            engine = _choose()
-            try:
-                _running = (engine, engine.start())
-            except BaseException:
-                engine.stop()
-                raise
-            atexit.register(stop_session)
-        return _running[1]
+def on_databricks() -> bool:
+    """True if this process runs on a Databricks runtime, which brings its own session."""
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
-def session_is_running() -> bool:
-    """Whether an engine has been started and not yet stopped."""
-    return _running is not None
-
-
-def runs_delta_on_spark() -> bool:
-    """Whether the active session is Delta's own implementation, not Sail's.
+def runs_delta_on_spark(session: "SparkSession") -> bool:
+    """True where tables are written by Delta's own implementation, not Sail's.
 
     Only there may a table have NOT NULL columns (Sail checks them before the filters of the frame
     that is written), and only there do some column names need Delta's column mapping.
     """
-    if on_databricks():
-        return True
-    extensions = active_session().conf.get("spark.sql.extensions", "") or ""
-    return "delta" in extensions.lower()
+    extensions = session.conf.get("spark.sql.extensions", "") or ""
+    return on_databricks() or "delta" in extensions.lower()
 
 
-def check_folder(path: str) -> None:
-    """Refuse a folder that the engine could not write a table to.
-
-    Sail 0.7.2 encodes a path as a URL has it when it writes, and so writes beside the folder.
-
-    Args:
-        path: Absolute path of the folder.
+def active_session(config: Mapping[str, Any]) -> "SparkSession":
+    """The session that tables are read and written with; the engine starts if none runs.
 
     Raises:
-        UserError: The engine is Sail, and the path has other than plain characters.
+        UserError: The engine cannot start, or ``engines.yml`` declares none that is known.
     """
-    odd = "".join(sorted(set(_PLAIN.sub("", path))))
-    if odd and _runs_sail():
-        raise UserError(
-            f"{path}: the engine 'sail' writes tables to paths of plain letters, digits and"
-            f" {_PLAIN_SIGNS} only, found {odd!r}. Set LAKEHOUSE_ROOT to a folder with such a path,"
-            " or run on Spark with --env."
-        )
+    global _session  # noqa: PLW0603
+    with _lock:
+        if _session is None:
+            _session = _find_ambient() or _start(config)
+            atexit.register(stop_session)
+            # The pipelines rely on it, and a runtime may set it otherwise.
+            _session.conf.set("spark.sql.session.timeZone", "UTC")
+        return _session
 
 
-def _runs_sail() -> bool:
-    if _running is not None or on_databricks() or _ambient():
-        return not runs_delta_on_spark()
-    return current_config()["spark"].get("engine") == "sail"
+def session_is_running() -> bool:
+    """True between the start of an engine and its stop."""
+    return _session is not None
 
 
 def stop_session() -> None:
     """Stop the engine, where one runs. Safe to call at any time, any number of times."""
-    global _running
+    global _session  # noqa: PLW0603
     with _lock:
-        stopping, _running = _running, None
-        if stopping:
-            atexit.unregister(stop_session)
-            stopping[0].stop()
+        _session = None
+        _stopping.close()
 
 
-def _choose() -> Engine:
-    """The engine for this process. Each module is imported only where its engine is chosen."""
-    if on_databricks() or _ambient():
-        from nbx_medallion.engines.ambient import AmbientEngine
+def check_folder(path: str, config: Mapping[str, Any]) -> None:
+    """Refuse an absolute path that the engine could not write a table to. Starts no engine.
 
-        return AmbientEngine()
-    declared = current_config()["spark"]
-    name = declared.get("engine")
-    if name == "sail":
-        from nbx_medallion.engines.sail import SailEngine
+    Sail 0.7.2 encodes a path as a URL has it when it writes, and so writes beside the folder.
 
-        return SailEngine(declared["sail"])
-    if name == "spark":
-        from nbx_medallion.engines.spark import SparkEngine
-
-        return SparkEngine(declared["spark"])
-    raise UserError(
-        f"spark.yml: engine: expected one of: sail, spark; found {name!r}. The environment"
-        f" {current_config().environment!r} sets it in its globals.yml."
-    )
+    Raises:
+        UserError: The engine is Sail, and the path has other than plain characters; or
+            ``engines.yml`` declares no engine that is known.
+    """
+    session = _session or _find_ambient()
+    on_spark = runs_delta_on_spark(session) if session else _declared(config) == "spark"
+    odd = "".join(sorted(set(re.sub("[A-Za-z0-9]", "", path)) - set(_PLAIN.replace(" ", ""))))
+    if odd and not on_spark:
+        raise EngineError(
+            f"{path}: the engine 'sail' writes tables to paths of plain letters, digits and"
+            f" {_PLAIN} only, found {odd!r}. Set LAKEHOUSE_ROOT to a folder with such a path,"
+            " or run on Spark with --env."
+        )
 
 
-def _ambient() -> bool:
-    """Whether a session is active already: a notebook's own, or a test's."""
-    if "pyspark.sql" not in sys.modules:
-        return False
-    from nbx_medallion.engines.ambient import find_ambient
+def _start(config: Mapping[str, Any]) -> "SparkSession":
+    name = _declared(config)
+    try:
+        return _stopping.enter_context(_ENGINES[name](config["engines"][name]))
+    except ImportError as error:
+        raise EngineError(
+            f"The engine {name!r} needs packages of which {error.name or error} is not installed."
+            f" Install them with: pip install 'nbx-medalion-pipeline[{name}]'"
+        ) from error
 
-    return find_ambient() is not None
+
+def _find_ambient() -> "SparkSession | None":
+    """The active session of this process; on Databricks one is made where there is none."""
+    if not on_databricks() and "pyspark.sql" not in sys.modules:
+        return None
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    try:
+        return SparkSession.active()
+    except PySparkException:
+        return SparkSession.builder.getOrCreate() if on_databricks() else None
+
+
+def _declared(config: Mapping[str, Any]) -> str:
+    name = config["engines"].get("engine")
+    if name not in _ENGINES:
+        raise EngineError(
+            f"engines.yml: engine: expected one of: {', '.join(_ENGINES)}; found {name!r}. It is"
+            " set in globals.yml of conf/base or of the environment."
+        )
+    return str(name)

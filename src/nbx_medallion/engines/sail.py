@@ -1,89 +1,73 @@
 """Sail: an engine in Rust that speaks Spark Connect, run inside this process."""
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nbx_medallion.errors import UserError
+from nbx_medallion.errors import EngineError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Makes pyspark.sql.functions build expressions for Spark Connect.
-_CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
+CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
 
 
-class SailEngine:
-    """Sail on a free loopback port, and a Spark Connect session to it.
+@contextmanager
+def start_sail(settings: Mapping[str, Any]) -> "Iterator[SparkSession]":
+    """A Spark Connect session to Sail on a free loopback port; both are stopped at the end.
 
     Args:
         settings: Configuration of the session, as ``spark.sql...`` keys, and variables of the
             server's environment, in capitals; one that is set already wins.
+
+    Raises:
+        ImportError: pysail, or the pyspark client it needs, is not installed.
+        UserError: A variable of the environment is not text.
     """
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._settings = settings
-        self._server: Any = None
-        self._session: Any = None
-
-    def start(self) -> "SparkSession":
-        """Start the server and open a session.
-
-        Raises:
-            UserError: pysail, or the pyspark client it needs, is not installed; or a variable of
-                the environment is not text.
-        """
-        # Sail reads the environment, and ends the process where a variable is not UTF-8.
-        for name, value in os.environ.items():
-            if not _is_utf8(name + value):
-                shown = name.encode("utf-8", "backslashreplace").decode()
-                raise UserError(
-                    f"The engine 'sail' needs an environment of UTF-8 text, and the variable"
-                    f" {shown} has other bytes. Correct it, or unset it."
-                )
-        # pyspark's progress bar imports IPython, a second of start-up, to learn a terminal's width.
-        without_ipython = sys.modules.setdefault("IPython", None) is None  # type: ignore[arg-type]
-        os.environ.setdefault("RUST_LOG", "error")
-        for key, value in self._settings.items():
-            if key.isupper():
-                os.environ.setdefault(key, str(value))
-        try:
-            from pysail.spark import SparkConnectServer
-            from pyspark.sql.connect.session import SparkSession
-        except ImportError as error:
-            raise UserError(
-                f"The engine 'sail' needs the packages pysail and pyspark[connect], and"
-                f" {error.name or error} is not installed. Install them with:"
-                " pip install 'nbx-medalion-pipeline[sail]'"
-            ) from error
-        finally:
-            if without_ipython:
-                del sys.modules["IPython"]
-        self._server = SparkConnectServer("127.0.0.1", 0)
-        self._server.start(background=True)
-        _, port = self._server.listening_address
-        os.environ[_CONNECT_MODE] = "1"
-        self._session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+    # Sail 0.7.2 ends the process where a variable is not text.
+    odd = [name for name, value in os.environ.items() if re.search("[\ud800-\udfff]", name + value)]
+    if odd:
+        raise EngineError(
+            "The engine 'sail' needs an environment of UTF-8 text, and the variable"
+            f" {odd[0]!r} has other bytes. Correct it, or unset it."
+        )
+    for key, value in {"RUST_LOG": "error", **settings}.items():
+        if key.isupper():
+            os.environ.setdefault(key, str(value))
+    with without_ipython():
+        from pysail.spark import SparkConnectServer
+        from pyspark.sql.connect.session import SparkSession
+    # The session is stopped before the server: the client would look for that for minutes.
+    with ExitStack() as stopping:
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        stopping.callback(server.stop)
+        _, port = server.listening_address
+        os.environ[CONNECT_MODE] = "1"
+        stopping.callback(os.environ.pop, CONNECT_MODE, None)
+        session: Any = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+        stopping.callback(session.stop)
         # A server in this process needs no second try, and Ctrl-C ends it before the session.
-        self._session.client.set_retry_policies([])
-        for key, value in self._settings.items():
+        session.client.set_retry_policies([])
+        for key, value in settings.items():
             if not key.isupper():
-                self._session.conf.set(key, str(value))
-        return self._session  # type: ignore[no-any-return]
-
-    def stop(self) -> None:
-        """Stop the session, then the server: the other way round the client retries for minutes."""
-        if self._session is not None:
-            self._session.stop()
-        os.environ.pop(_CONNECT_MODE, None)
-        if self._server is not None:
-            self._server.stop()
+                session.conf.set(key, str(value))
+        yield session
 
 
-def _is_utf8(text: str) -> bool:
+@contextmanager
+def without_ipython() -> Iterator[None]:
+    """Keep IPython from being imported for the time of the block.
+
+    The progress bar of pyspark 4.2.0 imports it, a second of start-up, to learn a terminal's width.
+    """
+    hidden = sys.modules.setdefault("IPython", None) is None  # type: ignore[arg-type]
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        yield
+    finally:
+        if hidden:
+            del sys.modules["IPython"]

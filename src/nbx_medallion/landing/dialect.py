@@ -1,16 +1,41 @@
-"""How a CSV file is written: separator, quote and encoding, checked once."""
+"""How a CSV file is written, and its bytes as UTF-8: decompressed and transcoded on the way."""
 
 import codecs
+import gzip
+import hashlib
+import re
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, BinaryIO, Protocol, Self
 
 from nbx_medallion.errors import UserError
+
+BOM = codecs.BOM_UTF8
+#: What reading raises for a file that cannot be read: permission, corrupt or truncated gzip.
+UNREADABLE = (OSError, EOFError, zlib.error)
+
+# A lone surrogate marks what could not be decoded: no valid text holds one, nor can UTF-8.
+_MARK = "\udcff"
+_MARK_UTF8 = _MARK.encode("utf-8", "surrogatepass")
+codecs.register_error("nbx_mark", lambda error: (_MARK, error.end))  # type: ignore[attr-defined]
+
+_CHUNK = 1 << 20
+# That of UTF-32 first: UTF-16's begins it.
+_MARKS = {
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
+_NO_TEXT = re.compile(r"[\0-\x08\x0e-\x1f]")
+# Within words Latin-1, and its superset cp1252, seldom has them; DOS and Mac have letters there.
+_NO_LATIN = re.compile(rb"(?<=[A-Za-z\x80-\xff])[\x80-\x90\x93-\x9f](?=[A-Za-z\x80-\xff])")
 
 
 @dataclass(frozen=True)
 class CsvDialect:
-    """The reader options of a landing folder.
+    """The reader options of a landing path.
 
     Attributes:
         separator: One ASCII character between fields.
@@ -24,58 +49,125 @@ class CsvDialect:
 
     @property
     def is_utf8(self) -> bool:
-        """Whether files can be read as they are, without transcoding."""
+        """True if files can be read as they are, without transcoding."""
         return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
 
+    def is_streamed(self, path: str) -> bool:
+        """True if a file must be read from its start: compressed, or not in UTF-8."""
+        return path.lower().endswith(".gz") or not self.is_utf8
+
+    def open_utf8(self, raw: "Readable", path: str) -> "Readable":
+        """The content of a file as UTF-8, with the byte order mark if the file has one.
+
+        `.gz` is decompressed. What is invalid in the declared encoding becomes the byte 0xFF, which
+        is invalid in UTF-8 too, so that its record is known to be malformed.
+        """
+        if path.lower().endswith(".gz"):
+            raw = gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[call-overload]
+        return raw if self.is_utf8 else _Transcoder(raw, self.encoding)
+
     @classmethod
-    def from_config(cls, options: Mapping[str, Any] | None) -> "CsvDialect":
-        """Check options as a catalog entry gives them.
-
-        Args:
-            options: Any of ``separator``, ``quote`` and ``encoding``. What is left out, or the
-                whole when it is None, takes its default.
-
-        Returns:
-            The options, typed.
+    def from_config(cls, options: Mapping[str, Any] | None) -> Self:
+        """Check options as a catalog entry gives them. What is left out takes its default.
 
         Raises:
             UserError: An option is unknown, or its value cannot be used.
         """
-        options = options or {}
-        known = [field.name for field in fields(cls)]
-        if not isinstance(options, Mapping):
-            raise UserError(f"csv: expected a mapping of {', '.join(known)}; found {options!r}.")
-        for name in options:
-            if name not in known:
-                raise UserError(
-                    f"csv: unknown option {name!r}. Expected any of: {', '.join(known)}."
-                )
-        dialect = cls(**options)
+        try:
+            dialect = cls(**options or {})
+        except TypeError as error:
+            raise _misfit(
+                "csv", f"a mapping of any of {', '.join(asdict(cls()))}", options
+            ) from error
         for name in ("separator", "quote"):
-            _check_character(name, getattr(dialect, name))
+            value = getattr(dialect, name)
+            if not isinstance(value, str) or not re.fullmatch(
+                "[\x01-\x09\x0b\x0c\x0e-\x7f]", value
+            ):
+                raise _misfit(f"csv.{name}", "one ASCII character, not a line end", value)
         if dialect.separator == dialect.quote:
-            raise UserError(
-                f"csv.quote: expected another character than the separator;"
-                f" both are {dialect.quote!r}."
-            )
-        _check_encoding(dialect.encoding)
+            raise _misfit("csv.quote", "another character than the separator", dialect.quote)
+        try:
+            codecs.getincrementaldecoder(dialect.encoding)().decode("a".encode(dialect.encoding))
+        except (LookupError, ValueError, TypeError) as error:
+            encodings = "the name of a text encoding, such as utf-8, latin-1, cp1252 or utf-16"
+            raise _misfit("csv.encoding", encodings, dialect.encoding) from error
         return dialect
 
 
-def _check_character(name: str, value: object) -> None:
-    if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n\0":
-        raise UserError(
-            f"csv.{name}: expected one ASCII character, not a line end; found {value!r}."
-        )
+def _misfit(subject: str, expected: str, found: object) -> UserError:
+    return UserError(f"{subject}: expected {expected}; found {found!r}.")
 
 
-def _check_encoding(value: object) -> None:
-    try:
-        if not isinstance(value, str):
-            raise LookupError
-        codecs.getincrementaldecoder(value)().decode("a".encode(value), final=True)
-    except (LookupError, ValueError, TypeError) as error:
-        raise UserError(
-            f"csv.encoding: expected the name of a text encoding, such as utf-8, latin-1, cp1252"
-            f" or utf-16; found {value!r}."
-        ) from error
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most so many bytes, fewer at will, none at the end."""
+
+
+class HashingFile:
+    """A file whose bytes are hashed in a pool as they are read, while the reader goes on."""
+
+    def __init__(self, raw: BinaryIO, pool: Executor) -> None:
+        self._raw = raw
+        self._pool = pool
+        self._hash = hashlib.sha256()
+        self._hashed = pool.submit(self._hash.update, b"")
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read and hash on."""
+        data = self._raw.read(size)
+        self._hashed.result()
+        self._hashed = self._pool.submit(self._hash.update, data)
+        return data
+
+    def finish(self) -> str:
+        """Read what is left; give the SHA-256 of the whole file, in hexadecimal digits."""
+        while self.read(_CHUNK):
+            pass
+        self._hashed.result()
+        return self._hash.hexdigest()
+
+
+class _Transcoder:
+    def __init__(self, source: Readable, encoding: str) -> None:
+        chunks = iter(partial(source.read, _CHUNK), b"")
+        self._texts = codecs.iterdecode(chunks, encoding, "nbx_mark")
+        self._text = b""
+
+    def read(self, size: int, /) -> bytes:
+        if not self._text:
+            text = next(self._texts, "").encode("utf-8", "surrogatepass")
+            self._text = text.replace(_MARK_UTF8, b"\xff")
+        data, self._text = self._text[:size], self._text[size:]
+        return data
+
+
+def guess_encoding(location: str, dialect: CsvDialect) -> str | None:
+    """The likely encoding of a file that is not in the declared one; None if damaged or no text."""
+    with open(location, "rb") as raw:
+        unpacked = CsvDialect().open_utf8(raw, location)
+        data = unpacked.read(_CHUNK)
+        while data.isascii() and b"\0" not in data and (more := unpacked.read(_CHUNK)):
+            data = more
+    found = _guess(data, dialect.is_utf8)
+    return found if found and codecs.lookup(found) != codecs.lookup(dialect.encoding) else None
+
+
+def _guess(data: bytes, read_as_utf8: bool) -> str | None:
+    for encoding, marks in _MARKS.items():
+        if data.startswith(marks):
+            return encoding
+    even, odd = data[::2].count(0), data[1::2].count(0)
+    if even + odd > len(data) // 4:
+        return "utf-16-be" if even > odd else "utf-16-le"
+    text, latin = data.decode("utf-8", "replace"), data.decode("cp1252", "replace")
+    bad = text.count("\ufffd")
+    good = len(re.findall(r"[^\0-\x7f]", text)) - bad
+    if not read_as_utf8:
+        return "utf-8" if good > bad else None
+    high = len(data.translate(None, bytes(range(128))))
+    is_text = not _NO_TEXT.search(text) and "\ufffd" not in latin
+    is_latin = bad > good and is_text and len(_NO_LATIN.findall(data)) * 8 < high
+    return "cp1252" if is_latin else None

@@ -1,170 +1,165 @@
-"""Which files a landing path stands for."""
+"""Which files a landing path stands for, and what is known of a file."""
 
 import glob
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing.dialect import UNREADABLE
 
 _SUFFIXES = (".csv", ".csv.gz")
 _WANTED = "*.csv and *.csv.gz files"
 
 
-@dataclass(frozen=True)
-class ReceivedFile:
-    """A file to read.
+class FileRange(NamedTuple):
+    """A run of whole records in a file, with what it takes to read it alone.
 
-    Attributes:
-        path: Relative to the landing root, with forward slashes.
-        location: Where it is.
-        size_bytes: Its size when it was listed.
-        modified_at: When it was last modified, in UTC.
+    `path` is the value of `_source_file`, `columns` as in the header. `start` and `length` are in
+    bytes of the file's UTF-8 text; `first_row` is the first record's ordinal in the file, from 1.
     """
 
     path: str
     location: str
     size_bytes: int
-    modified_at: datetime
+    columns: Sequence[str] | None
+    start: int
+    length: int
+    first_row: int
+    records: int
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a landing path holds.
+class Header:
+    """What a header says.
 
     Attributes:
-        root: The folder, a file's parent, or a glob's fixed part.
-        files: The files to read, sorted by path.
-        skipped: Paths of the other files of a folder, hidden ones included.
+        text: The header record as received, its start where it is very long; None for a file
+            without any record.
+        columns: A name for each field; None where it cannot be mapped: each record then arrives
+            as malformed.
+        blank: Positions, from 0 as Spark counts, of names that are empty or all white space. Such
+            a column is named `_c<position>`.
+        problem: Why the header cannot be mapped; None where it can.
     """
 
-    root: Path
-    files: tuple[ReceivedFile, ...]
-    skipped: tuple[str, ...]
+    text: str | None = None
+    columns: tuple[str, ...] | None = None
+    blank: tuple[int, ...] = ()
+    problem: str | None = None
 
 
-def list_landing(path: str, variable: str) -> Listing:
-    """Find the files to read.
+@dataclass(frozen=True)
+class LandingFile:
+    """What is known of a received file.
 
-    A path that exists is taken as it is, whatever characters it holds; a folder stands for its
-    CSV files, recursively. Of the files that a glob matches, each is read, whatever its suffix.
+    Attributes:
+        path: Relative to the landing root, with forward slashes.
+        fingerprint: SHA-256 of its bytes, in hexadecimal digits.
+        ranges: Where its records are. One range where it can only be read from its start.
+        fits: Reader options, by name, that seem to fit it better than the declared ones.
+    """
 
-    Args:
-        path: Absolute path of a file or a folder, or a glob.
-        variable: The environment variable that sets it, to be named in errors.
+    path: str
+    size_bytes: int
+    modified_at: datetime
+    fingerprint: str
+    header: Header
+    ranges: tuple[FileRange, ...]
+    fits: Mapping[str, str]
 
-    Returns:
-        At least one file.
+    @property
+    def records(self) -> int:
+        """Records received, malformed ones counted."""
+        return sum(part.records for part in self.ranges)
+
+
+def list_landing(path: str, variable: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Find the files to read, at least one: path and location. And the paths of a folder's others.
+
+    An absolute path that exists is taken as it is, whatever characters it holds; a folder stands
+    for its CSV files, recursively, hidden ones left out. Of the files that a glob matches, each is
+    read, whatever its suffix. Paths are relative to the folder, a file's parent or a glob's fixed
+    part, and sorted. Errors name the environment variable that sets the path.
 
     Raises:
         UserError: There is none, or one cannot be read.
     """
-    if os.path.isdir(path):
-        return _list_folder(path, variable)
-    if os.path.lexists(path):
-        root = Path(path).parent
-        return Listing(root, (_received(path, root, variable),), ())
-    if glob.has_magic(path):
-        return _list_glob(path, variable)
-    raise UserError(
-        f"{path}: there is no such file or folder. Expected a CSV file, a folder of {_WANTED},"
-        f" or a glob. Set {variable} to where the sales files are."
-    )
+    root, found, others = Path(path), list[str](), list[str]()
+    with reading(path, variable):
+        if os.path.isdir(path):
+            for location in _walk(path):
+                hidden = any(part[0] == "." for part in Path(location).relative_to(root).parts)
+                is_wanted = location.lower().endswith(_SUFFIXES) and not hidden
+                (found if is_wanted else others).append(location)
+            problem = (
+                f"expected {_WANTED} in this folder or below; found none among {len(others)} other"
+                f" file{'' if len(others) == 1 else 's'}. Put the files there"
+            )
+        elif os.path.lexists(path):
+            root, found, problem = root.parent, [path], ""
+        elif glob.has_magic(path):
+            root = Path(*takewhile(lambda part: not glob.has_magic(part), root.parts))
+            found = [
+                match
+                for match in glob.glob(path, recursive=True)
+                if not os.path.isdir(match) or match.lower().endswith(_SUFFIXES)
+            ]
+            problem = f"expected a glob that matches files; found none below {root}. Mend the glob"
+        else:
+            problem = (
+                f"there is no such file or folder. Expected a CSV file, a folder of {_WANTED}, or a"
+                " glob. Put the files there"
+            )
+        if not found:
+            raise UserError(f"{path}: {problem}, or set {variable} to where they are.")
+        for location in found:
+            _check_regular(location)
+    files = sorted((_relative(location, root), location) for location in found)
+    return files, sorted(_relative(location, root) for location in others)
 
 
-def unreadable(location: str, why: str, variable: str) -> UserError:
-    """The error for a file that is there and cannot be read.
-
-    Args:
-        location: The file.
-        why: What was found.
-        variable: The environment variable that set the landing path.
-
-    Returns:
-        The error, to be raised.
-    """
-    return UserError(
-        f"{location}: expected a readable file; found: {why}. Mend the file or move it away, or"
-        f" set {variable} to another path."
-    )
-
-
-def _list_folder(path: str, variable: str) -> Listing:
-    root = Path(path)
-    wanted: list[str] = []
-    others: list[str] = []
-    for location in _walk(path, variable):
-        parts = Path(location).relative_to(root).parts
-        hidden = any(part.startswith(".") for part in parts)
-        is_csv = location.lower().endswith(_SUFFIXES)
-        (wanted if is_csv and not hidden else others).append(location)
-    if not wanted:
+@contextmanager
+def reading(location: str, variable: str) -> Iterator[None]:
+    """Turn what reading a file raises into a UserError: which file, why, and what to do."""
+    try:
+        yield
+    except UNREADABLE as error:
+        where = getattr(error, "filename", None) or location
+        why = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"{path}: expected {_WANTED} in this folder or below; found none among"
-            f" {len(others)} other file{'' if len(others) == 1 else 's'}. Put the sales files"
-            f" there, or set {variable} to where they are."
-        )
-    files = [_received(location, root, variable) for location in wanted]
-    return Listing(
-        root,
-        tuple(sorted(files, key=lambda file: file.path)),
-        tuple(sorted(_relative(location, root) for location in others)),
-    )
+            f"{where}: expected a readable file; found: {why}. Mend the file or move it away, or"
+            f" set {variable} to another path."
+        ) from error
 
 
-def _walk(path: str, variable: str) -> Iterator[str]:
+def _walk(path: str) -> Iterator[str]:
     """Each file below a folder; a link to a folder is not followed, and counts as a file."""
 
     def fail(error: OSError) -> None:
-        raise unreadable(str(error.filename), error.strerror or str(error), variable) from error
+        raise error
 
     for folder, folders, names in os.walk(path, onerror=fail):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = [name for name in folders if name not in links]
         for name in names + links:
             yield os.path.join(folder, name)
 
 
-def _list_glob(path: str, variable: str) -> Listing:
-    fixed: list[str] = []
-    for part in Path(path).parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    root = Path(*fixed)
-    matches = [
-        match
-        for match in glob.glob(path, recursive=True)
-        if not os.path.isdir(match) or match.lower().endswith(_SUFFIXES)
-    ]
-    if not matches:
-        raise UserError(
-            f"{path}: expected a glob that matches files; found none below {root}. Mend the glob,"
-            f" or set {variable} to where the sales files are."
-        )
-    files = [_received(match, root, variable) for match in matches]
-    return Listing(root, tuple(sorted(files, key=lambda file: file.path)), ())
-
-
-def _received(location: str, root: Path, variable: str) -> ReceivedFile:
+def _check_regular(location: str) -> None:
     try:
-        status = os.stat(location)
+        mode = os.stat(location).st_mode
     except FileNotFoundError as error:
-        raise unreadable(location, "a link to a file that does not exist", variable) from error
-    except OSError as error:
-        raise unreadable(location, error.strerror or str(error), variable) from error
-    if not stat.S_ISREG(status.st_mode):
-        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
-        raise unreadable(location, what, variable)
-    return ReceivedFile(
-        _relative(location, root),
-        location,
-        status.st_size,
-        datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1e6, timezone.utc),
-    )
+        why = "a link to a file that does not exist"
+        raise OSError(error.errno, why, location) from error
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
+        raise OSError(0, what, location)
 
 
 def _relative(location: str, root: Path) -> str:

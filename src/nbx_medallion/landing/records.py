@@ -5,18 +5,24 @@ A field is quoted if its first character is the quote; a quote further on in an 
 data. **A quoted field must close before a separator, a line end or the file's end**, within
 32 MiB of its record's start; if not, the physical line on which the record starts is one malformed
 record and reading goes on with the next line. Lines of zero characters are no records.
+
+The fast way takes text that is regular: every quote opens a field, closes one, or is half of a
+doubled quote in a quoted field. There the strict rule, PyArrow and any other reader agree, and
+vector operations on the bytes find and count the records. Offsets are in bytes of UTF-8 text.
 """
 
 import re
+import sys
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nbx_medallion.landing.dialect import CsvDialect
-from nbx_medallion.landing.regular import count_records, regular_prefix
-from nbx_medallion.landing.stream import Readable
+import numpy as np
+import numpy.typing as npt
+
+from nbx_medallion.landing.dialect import BOM, CsvDialect, Readable
 
 WINDOW = 1 << 20
 LIMIT = 32 << 20
@@ -37,20 +43,17 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """Some whole records, in file order.
+    """The bytes of some whole records, line ends and blank lines included.
 
     Attributes:
-        data: Their bytes, line ends and blank lines included.
-        end: Offset in the stream of the byte after the last one.
-        records: The records, where the strict rule was applied to each; None: a regular block.
-        has_quotes: Whether a regular block holds the quote.
-        multiline: Whether a regular block has line ends in quotes.
-        may_split: Whether reading can start after this block without knowing what came before.
+        records: Of the strict rule; None for regular text.
+        has_quotes: True if regular text holds the quote.
+        multiline: True if regular text has line ends in quotes.
+        may_split: True if reading can start after this block without knowing what came before.
     """
 
     data: bytes
-    end: int
-    records: list[Record] | None
+    records: list[Record] | None = None
     has_quotes: bool = False
     multiline: bool = False
     may_split: bool = True
@@ -61,161 +64,125 @@ class _MoreNeeded(Exception):
 
 
 class StrictReader:
-    """The strict rule, record by record.
-
-    Args:
-        dialect: Separator and quote.
-        limit: Bytes from a record's start within which a quoted field must close.
-    """
+    """The strict rule, record by record; `limit` is what a quoted field must close within."""
 
     def __init__(self, dialect: CsvDialect, limit: int = LIMIT) -> None:
         self._separator = dialect.separator.encode()
         self._quote = dialect.quote.encode()
+        self._field_end = re.compile(b"[\r\n" + re.escape(self._separator) + b"]")
         self._limit = limit
+        self._data, self._final, self._base = b"", False, 0
         # Where the quoted fields of malformed records started, by record. A later record that comes
         # to one of them runs into the same failure; without this, time would be quadratic.
-        self._doomed: list[array[int]] = []
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether no earlier malformed record has a say in what follows."""
-        return not self._doomed
+        self.doomed: list[array[int]] = []
 
     def read(
         self, data: bytes, start: int, stop: int, final: bool, base: int = 0
     ) -> tuple[list[Record], int]:
-        """Read records one by one.
+        """Read the records that start from `start`, where one does, up to before `stop`.
 
-        Args:
-            data: The bytes at hand.
-            start: Where in them a record starts.
-            stop: No record that starts here or later is read.
-            final: Whether nothing follows the bytes at hand.
-            base: Offset of the bytes in the stream.
+        Offsets are in `data`, which is at `base` in the stream. A record that needs bytes beyond it
+        is not read, unless it is `final`: nothing follows.
 
         Returns:
-            The records, and where the next one starts. A record that needs bytes that are not at
-            hand is not read.
+            The records, and where the next one starts.
         """
+        self._data, self._final, self._base = data, final, base
         records: list[Record] = []
         stop = min(stop, len(data))
         while start < stop:
             try:
-                end, fields = self._record(data, start, final, base)
-                after = self._after_line_end(data, end, final)
+                end, fields = self._record(start)
             except _MoreNeeded:
                 break
+            after = min(end + (2 if data.startswith(b"\r\n", end) else 1), len(data))
+            if after == len(data) and data.endswith(b"\r") and not final:
+                break  # whether an LF follows is not known yet
             if end > start:
                 records.append(Record(data[start:end], fields))
             start = after
-            if self._doomed:
-                self._doomed = [chain for chain in self._doomed if chain[-1] >= base + start]
+            if self.doomed:
+                self.doomed = [chain for chain in self.doomed if chain[-1] >= base + start]
+        self._data = b""
         return records, start
 
-    def _record(
-        self, data: bytes, start: int, final: bool, base: int
-    ) -> tuple[int, list[bytes] | None]:
-        quote, separator = self._quote, self._separator
-        line_end = self._line_end(data, start, final)
+    def _record(self, start: int) -> tuple[int, list[bytes] | None]:
+        data, quote = self._data, self._quote
+        line_end = self._find(_LINE_END, start)
         if data.find(quote, start, line_end) < 0:
-            return line_end, data[start:line_end].split(separator)
+            return line_end, data[start:line_end].split(self._separator)
         fields: list[bytes] = []
         opened: array[int] = array("q")
         at = start
         while True:
-            if not data.startswith(quote, at):
-                if at > line_end:
-                    line_end = self._line_end(data, at, final)
-                end = data.find(separator, at, line_end)
-                end = line_end if end < 0 else end
-                fields.append(data[at:end])
-            else:
-                if self._is_doomed(base + at):
-                    return self._line_end(data, start, final), None
-                opened.append(base + at)
-                close = self._close(data, start, at, final)
-                end = -1 if close is None else close + 1
-                if close is None or not (end == len(data) or self._ends_field(data, end)):
-                    physical_end = self._line_end(data, start, final)
-                    self._doomed.append(opened)
-                    return physical_end, None
+            if data.startswith(quote, at):
+                offset = self._base + at
+                if any(bisect_left(old, offset) < bisect_right(old, offset) for old in self.doomed):
+                    return line_end, None
+                opened.append(offset)
+                close = self._close(at + 1, start + self._limit)
+                if close is None:
+                    self.doomed.append(opened)
+                    return line_end, None
                 fields.append(data[at + 1 : close].replace(quote + quote, quote))
-            if end == len(data) or data[end] in (_LF, _CR):
+                end = close + 1
+            else:
+                end = self._find(self._field_end, at)
+                fields.append(data[at:end])
+            if not data.startswith(self._separator, end):
                 return end, fields
             at = end + 1
 
-    def _ends_field(self, data: bytes, at: int) -> bool:
-        return data[at] in (_LF, _CR) or data.startswith(self._separator, at)
-
-    def _is_doomed(self, offset: int) -> bool:
-        for chain in self._doomed:
-            at = bisect_left(chain, offset)
-            if at < len(chain) and chain[at] == offset:
-                return True
-        return False
-
-    def _close(self, data: bytes, start: int, at: int, final: bool) -> int | None:
-        """Where the quoted field that opens at `at` closes; None if nowhere within the limit."""
-        stop = start + self._limit
-        at += 1
-        while True:
-            close = data.find(self._quote, at, stop)
-            if close < 0:
-                if final or len(data) >= stop:
-                    return None
+    def _close(self, at: int, stop: int) -> int | None:
+        """Where the quote is that closes a field; None if none does that before `stop`."""
+        data = self._data
+        while (close := data.find(self._quote, at, stop)) >= 0:
+            at = close + 1
+            if at == len(data):
+                if self._final:
+                    return close
                 raise _MoreNeeded
-            if close + 1 == len(data) and not final:
-                raise _MoreNeeded
-            if not data.startswith(self._quote, close + 1):
-                return close
-            at = close + 2
+            if not data.startswith(self._quote, at):
+                return close if self._field_end.match(data, at) else None
+            at += 1
+        if self._final or len(data) >= stop:
+            return None
+        raise _MoreNeeded
 
-    @staticmethod
-    def _line_end(data: bytes, at: int, final: bool) -> int:
-        """Where the physical line ends: at its LF or CR, or at the end of the file."""
-        end = _LINE_END.search(data, at)
-        if end is None and not final:
+    def _find(self, end: re.Pattern[bytes], at: int) -> int:
+        """Where the pattern matches next, or the end of the file."""
+        found = end.search(self._data, at)
+        if found is None and not self._final:
             raise _MoreNeeded
-        return len(data) if end is None else end.start()
-
-    @staticmethod
-    def _after_line_end(data: bytes, end: int, final: bool) -> int:
-        if data.startswith(b"\r\n", end):
-            return end + 2
-        if end + 1 == len(data) and data[end] == _CR and not final:
-            raise _MoreNeeded  # whether an LF follows is not known yet
-        return min(end + 1, len(data))
+        return len(self._data) if found is None else found.start()
 
 
 class BlockReader:
-    """A stream of CSV text, cut into blocks of whole records.
+    """A stream of CSV text from the start of a record, cut into blocks of whole records.
 
-    What the records are does not depend on the sizes. Memory is about four windows, or four
-    times the longest record.
-
-    Args:
-        stream: UTF-8, at the start of a record.
-        dialect: Separator and quote.
-        base: Offset of the stream's next byte.
-        window: Most bytes of a block, unless a record is longer.
-        limit: Bytes from a record's start within which a quoted field must close.
+    What the records are does not depend on the window, which is the most bytes of a block unless a
+    record is longer. Memory is about four windows, or four times the longest record.
     """
 
     def __init__(
         self,
         stream: Readable,
         dialect: CsvDialect,
-        base: int = 0,
+        *,
         window: int = WINDOW,
         limit: int = LIMIT,
+        length: int = sys.maxsize,
     ) -> None:
         self._stream = stream
-        self._dialect = dialect
+        self._quote = ord(dialect.quote)
+        # What may stand beside a quote. Another one: half of a doubled one, or of an empty field.
+        self._edge = np.zeros(256, np.bool_)
+        self._edge[[ord(dialect.separator), _LF, _CR, self._quote]] = True
+        self._strict = StrictReader(dialect, limit)
         self._window = min(window, limit)
-        self._limit = limit
-        self._data = b""
-        self._at = 0
-        self._base = base
+        self._left = length
+        self._data, self._at = b"", 0
+        self._base = 0
         self._ended = False
 
     @property
@@ -223,66 +190,86 @@ class BlockReader:
         """Offset in the stream of the next byte to be given."""
         return self._base + self._at
 
-    def skip(self, prefix: bytes) -> None:
-        """Leave out the bytes that follow, if they are these."""
-        self._fill(len(prefix))
-        if self._data.startswith(prefix, self._at):
-            self._at += len(prefix)
-
     def header(self) -> Record | None:
-        """Read the first record, by the strict rule; None if there is none."""
-        size = self._window
-        strict = StrictReader(self._dialect, self._limit)
-        while True:
-            self._fill(size)
-            stop = self._at + 1
-            records, at = strict.read(self._data, self._at, stop, self._ended, self._base)
-            if at == self._at:
-                if self._ended:
-                    return None
-                size = 2 * (len(self._data) - self._at)
-            self._at = at
-            if records:
-                return records[0]
+        """Read a file's first record, by the strict rule; None if there is none."""
+        self._fill(len(BOM))
+        if self._data.startswith(BOM):
+            self._at = len(BOM)
+        while (block := self._read_strictly(1)).data and not block.records:
+            pass  # blank lines
+        return block.records[0] if block.records else None
 
     def __iter__(self) -> Iterator[Block]:
         """Give the blocks from here to the end of the stream."""
-        separator, quote = ord(self._dialect.separator), ord(self._dialect.quote)
-        strict = StrictReader(self._dialect, self._limit)
         size = self._window
         stretch, most = _STRETCH
         while True:
             self._fill(size)
-            left = len(self._data) - self._at
-            if not left:
+            if self._at == len(self._data):
                 return
-            if size <= self._window and strict.is_clear:
-                text = self._data[self._at : self._at + size]
-                prefix = regular_prefix(text, self._ended and left <= size, separator, quote)
-                if prefix.length:
-                    self._at += prefix.length
-                    yield Block(
-                        text[: prefix.length],
-                        self.offset,
-                        None,
-                        prefix.has_quotes,
-                        prefix.multiline,
-                    )
+            if not self._strict.doomed:
+                final = self._ended and self._at + size >= len(self._data)
+                block = self._regular(self._data[self._at : self._at + size], final)
+                if length := len(block.data):
+                    self._at += length
+                    yield block
                     size = min(2 * size, self._window)
-                    if prefix.length > 4 * stretch:
+                    if length > 4 * stretch:
                         stretch = _STRETCH[0]
                     continue
-            records, at = strict.read(
-                self._data, self._at, self._at + stretch, self._ended, self._base
-            )
-            if at == self._at:
-                size = 2 * left
-                continue
-            data = self._data[self._at : at]
-            self._at = at
-            yield Block(data, self.offset, records, may_split=strict.is_clear)
+            yield self._read_strictly(stretch)
             size = min(_RESTART, self._window)
             stretch = min(2 * stretch, most)
+
+    def _regular(self, data: bytes, final: bool) -> Block:
+        """The longest regular block of whole records that the text begins with, maybe empty."""
+        if data.find(self._quote) < 0:
+            # A CR at the very end does not count: an LF may follow.
+            last = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1))
+            return Block(data if final else data[: last + 1])
+        text = np.frombuffer(data, np.uint8)
+        quotes = np.flatnonzero(text == self._quote)
+        opens, closes = quotes[::2], quotes[1::2]
+        open_ok = self._edge[text[opens - 1]]
+        open_ok[0] |= opens[0] == 0
+        close_ok = self._edge[text[np.minimum(closes + 1, len(text) - 1)]]
+        # The record of a wrong close starts before the field's opening quote.
+        wrong = np.append(opens[~open_ok], opens[: len(closes)][~close_ok])
+        stop = int(wrong.min(initial=len(text)))
+        ends = np.flatnonzero(_line_ends(data, text))
+        outside = np.searchsorted(quotes, ends) % 2 == 0
+        if final and stop == len(data) and len(quotes) % 2 == 0:
+            length = len(data)
+        else:
+            cuts = ends[outside & (ends < stop)] + 1
+            if len(cuts) and cuts[-1] == len(data) and data[-1] == _CR and not final:
+                cuts = cuts[:-1]
+            length = int(cuts[-1]) if len(cuts) else 0
+        multiline = bool(np.any(~outside & (ends < length)))
+        return Block(data[:length], None, bool(quotes[0] < length), multiline)
+
+    def count(self, block: Block) -> int:
+        """Count the records of a block; a regular one's are its lines that are not blank."""
+        if block.records is not None:
+            return len(block.records)
+        text = np.frombuffer(block.data, np.uint8)
+        is_end = _line_ends(block.data, text)
+        ends = np.flatnonzero(is_end)
+        if block.multiline:
+            ends = ends[np.searchsorted(np.flatnonzero(text == self._quote), ends) % 2 == 0]
+        return int(np.count_nonzero(~is_end[ends[ends > 0] - 1])) + int(not is_end[-1])
+
+    def _read_strictly(self, stretch: int) -> Block:
+        """The records that start within so many bytes, one at least; nothing at the end."""
+        size = self._window
+        while True:
+            self._fill(size)
+            at, stop = self._at, self._at + stretch
+            records, self._at = self._strict.read(self._data, at, stop, self._ended, self._base)
+            if self._at > at or self._ended:
+                data = self._data[at : self._at]
+                return Block(data, records, may_split=not self._strict.doomed)
+            size = 2 * (len(self._data) - at)
 
     def _fill(self, size: int) -> None:
         if self._ended or len(self._data) - self._at >= size:
@@ -291,14 +278,13 @@ class BlockReader:
         parts = [self._data[self._at :]]
         have = len(parts[0])
         while have < size and not self._ended:
-            parts.append(self._stream.read(size - have))
+            parts.append(self._stream.read(min(size - have, self._left)))
             have += len(parts[-1])
+            self._left -= len(parts[-1])
             self._ended = not parts[-1]
         self._data, self._at = b"".join(parts), 0
 
 
-def block_count(block: Block, dialect: CsvDialect) -> int:
-    """The number of records of a block. Where it is regular, nothing is parsed."""
-    if block.records is not None:
-        return len(block.records)
-    return count_records(block.data, ord(dialect.quote), block.multiline)
+def _line_ends(data: bytes, text: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    ends: npt.NDArray[np.bool_] = text == _LF
+    return np.logical_or(ends, text == _CR) if b"\r" in data else ends

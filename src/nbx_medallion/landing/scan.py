@@ -1,85 +1,25 @@
 """The first of two passes over received files: what they are, before any engine starts."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from typing import Any
 
-from nbx_medallion.landing.dialect import CsvDialect
-from nbx_medallion.landing.files import ReceivedFile, list_landing, unreadable
-from nbx_medallion.landing.header import Header, read_header
-from nbx_medallion.landing.records import LIMIT, WINDOW, BlockReader, block_count
-from nbx_medallion.landing.stream import (
-    BOM,
-    UNREADABLE,
-    HashingFile,
-    is_streamed,
-    open_utf8,
-)
+from nbx_medallion.contracts.lineage import RESERVED
+from nbx_medallion.landing.dialect import CsvDialect, HashingFile, guess_encoding
+from nbx_medallion.landing.files import FileRange, Header, LandingFile, list_landing, reading
+from nbx_medallion.landing.parse import RecordParser, is_utf8
+from nbx_medallion.landing.records import WINDOW, BlockReader, Record, StrictReader
 
-SPLIT_BYTES = 8 << 20
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of the reading, in bytes. They change nothing in what is read.
-
-    Attributes:
-        window: Most bytes that are parsed at once, unless a record is longer.
-        split: About how far apart a file can be split into ranges.
-        limit: Bytes from a record's start within which a quoted field must close.
-    """
-
-    window: int = WINDOW
-    split: int = SPLIT_BYTES
-    limit: int = LIMIT
-
-
-@dataclass(frozen=True)
-class FileRange:
-    """A run of whole records in a file.
-
-    Attributes:
-        start: Offset of its first byte in the file's UTF-8 text.
-        length: Bytes.
-        first_row: Ordinal of its first record in the file, from 1.
-        records: How many records it holds.
-    """
-
-    start: int
-    length: int
-    first_row: int
-    records: int
-
-
-@dataclass(frozen=True)
-class LandingFile:
-    """A received file, read once.
-
-    Attributes:
-        path: Relative to the landing root, with forward slashes.
-        location: Where it is.
-        size_bytes: Its size.
-        modified_at: When it was last modified, in UTC.
-        fingerprint: SHA-256 of its bytes, in hexadecimal digits.
-        records: Records received, malformed ones counted.
-        header: The header record's text; None for a file without any record.
-        columns: A name for each field; None where the header cannot be mapped.
-        ranges: Where its records are. One range where it can only be read from its start.
-        streamed: Whether it can only be read from its start.
-    """
-
-    path: str
-    location: str
-    size_bytes: int
-    modified_at: datetime
-    fingerprint: str
-    records: int
-    header: str | None
-    columns: tuple[str, ...] | None
-    ranges: tuple[FileRange, ...]
-    streamed: bool
+_MOST_HEADER_BYTES = 1 << 20
+_MOST_NAMES = 4096
+_SEPARATORS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
@@ -87,22 +27,13 @@ class LandingScan:
     """What a landing path holds.
 
     Attributes:
-        root: The landing root.
-        files: The files read, sorted by path.
-        skipped: Paths of other files of the folder, which are not read.
-        unmapped: Why a file's header cannot be mapped, by path. Each of its records arrives as
-            malformed.
-        blank_headers: Positions of blank names in a file's header, from 0, by path. Such a column
-            is named `_c<position>`.
+        skipped: Paths of a folder's other files, which are not read.
         columns: The received columns: the union over the files, in the order first seen.
-        dialect: How the files are written.
+        dialect: How the files are declared to be written.
     """
 
-    root: str
     files: tuple[LandingFile, ...]
     skipped: tuple[str, ...]
-    unmapped: Mapping[str, str]
-    blank_headers: Mapping[str, tuple[int, ...]]
     columns: tuple[str, ...]
     dialect: CsvDialect
 
@@ -113,121 +44,146 @@ class LandingScan:
 
 
 def scan_landing(
-    path: str,
-    variable: str,
-    dialect: CsvDialect,
-    prefer: Sequence[str] = (),
-    sizes: Sizes = Sizes(),
+    path: str, variable: str, dialect: CsvDialect, prefer: Sequence[str] = ()
 ) -> LandingScan:
     """Read each received file once: fingerprint, header, number of records, split points.
 
-    Args:
-        path: Absolute path of a file or a folder, or a glob.
-        variable: The environment variable that sets it, to be named in errors.
-        dialect: How the files are written.
-        prefer: Column names that win where files spell a name in different cases. Otherwise the
-            first file's spelling wins.
-        sizes: Sizes of the reading.
-
-    Returns:
-        What was found. No content of a file is an error.
+    Where files spell a name in different cases, one of `prefer` wins, else the first file's.
 
     Raises:
-        UserError: The path holds no file, or one cannot be read.
+        UserError: As `list_landing`, or a file cannot be read. No content of a file is an error.
     """
-    listing = list_landing(path, variable)
+    found, skipped = list_landing(path, variable)
     threads = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as hashing, ThreadPoolExecutor(threads) as pool:
-        scanned = list(
-            pool.map(
-                lambda file: _scan_file(file, variable, dialect, sizes, hashing), listing.files
-            )
-        )
-    headers = {file.path: header for file, header in scanned}
-    unmapped = {path: header.problem for path, header in headers.items() if header.problem}
-    conflicts, columns = _unite(headers, prefer)
-    unmapped |= conflicts
-    return LandingScan(
-        str(listing.root),
-        tuple(
-            replace(file, columns=None) if file.path in unmapped else file for file, _ in scanned
-        ),
-        listing.skipped,
-        dict(sorted(unmapped.items())),
-        {path: header.blank for path, header in headers.items() if header.blank},
-        columns,
-        dialect,
-    )
+        scan = partial(_scan_file, variable=variable, dialect=dialect, pool=hashing)
+        files, columns = _unite(list(pool.map(scan, found)), prefer)
+    return LandingScan(tuple(files), tuple(skipped), columns, dialect)
+
+
+def preview_rows(path: str, variable: str, dialect: CsvDialect, count: int) -> dict[str, Any]:
+    """Read so many records of the first file that has any; path and errors as in a scan.
+
+    The keys are `index` (from 1), `columns` (the file's, then `_corrupt_record`, `_source_file` and
+    `_row_number`) and `data`, a list a record.
+    """
+    for name, location in list_landing(path, variable)[0]:
+        with reading(location, variable), open(location, "rb") as raw:
+            reader = BlockReader(dialect.open_utf8(raw, location), dialect)
+            names = read_header(reader.header()).columns
+            parser = RecordParser(names or (), names, name, dialect)
+            batches = (batch.slice(0, count) for batch in parser.parse(reader, 1))
+            records = (row for batch in batches for row in batch.to_pylist())
+            rows = [list(row.values()) for row in islice(records, count)]
+        if rows:
+            break
+    index = list(range(1, len(rows) + 1))
+    return {"index": index, "columns": parser.schema.names, "data": rows}
+
+
+def read_header(record: Record | None) -> Header:
+    """Name the columns of a file by its first record: as received, blank ones by position."""
+    if record is None:
+        return Header()
+    text = record.raw.decode("utf-8", "replace")
+    if len(record.raw) > _MOST_HEADER_BYTES:
+        size = f"{len(record.raw):,} bytes, more than {_MOST_HEADER_BYTES:,}"
+        return Header(f"{text[:1000]}...", problem=f"the header has {size}")
+    unreadable = {
+        "a quote does not close": record.fields is None,
+        "not in the declared encoding": not is_utf8(record.raw),
+        "it holds NUL characters": "\0" in text,
+    }
+    for why, is_so in unreadable.items():
+        if is_so:
+            return Header(text, problem=f"the header is unreadable: {why}")
+    names = [field.decode() for field in record.fields or ()]
+    blank = tuple(at for at, name in enumerate(names) if not name.strip())
+    for at in blank:
+        names[at] = f"_c{at}"
+    problem = _find_problem(names)
+    return Header(text, None if problem else tuple(names), blank, problem)
+
+
+def _find_problem(names: list[str]) -> str | None:
+    if len(names) > _MOST_NAMES:
+        return f"the header has {len(names):,} names, more than {_MOST_NAMES:,}"
+    seen: dict[str, str] = {}
+    for name, times in Counter(names).items():
+        if times > 1:
+            return f"the name {name!r} stands {times} times in the header"
+        if name.lower() in RESERVED:
+            return f"the name {name!r} is kept for a column of ours"
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            return f"the names {other!r} and {name!r} differ only in case"
+    return None
 
 
 def _scan_file(
-    file: ReceivedFile, variable: str, dialect: CsvDialect, sizes: Sizes, pool: Executor
-) -> tuple[LandingFile, Header]:
-    streamed = is_streamed(file.location, dialect)
-    try:
-        with open(file.location, "rb") as raw:
-            hashing = HashingFile(raw, pool)
-            text = open_utf8(hashing, file.location, dialect)
-            reader = BlockReader(text, dialect, window=sizes.window, limit=sizes.limit)
-            reader.skip(BOM)
-            record = reader.header()
-            ranges = _ranges(reader, dialect, None if streamed else sizes.split)
-            fingerprint = hashing.finish()
-    except UNREADABLE as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise unreadable(file.location, reason, variable) from error
+    file: tuple[str, str], variable: str, dialect: CsvDialect, pool: Executor
+) -> LandingFile:
+    path, location = file
+    split = sys.maxsize if dialect.is_streamed(location) else 8 * WINDOW
+    cuts: list[tuple[int, int, int, int]] = []
+    fits: dict[str, str | None] = {}
+    with reading(location, variable), open(location, "rb") as raw:
+        modified_at = datetime.fromtimestamp(os.fstat(raw.fileno()).st_mtime_ns // 1000 / 1e6, UTC)
+        hashing = HashingFile(raw, pool)
+        reader = BlockReader(dialect.open_utf8(hashing, location), dialect, window=WINDOW)
+        record = reader.header()
+        start, row, records = reader.offset, 1, 0
+        is_ascii = is_text = True
+        for block in reader:
+            records += reader.count(block)
+            if is_ascii and not block.data.isascii():
+                # A whole file that is in another encoding shows here.
+                is_ascii, is_text = False, is_utf8(block.data)
+            if block.may_split and reader.offset - start >= split:
+                cuts.append((start, reader.offset - start, row, records))
+                start, row, records = reader.offset, row + records, 0
+        cuts.append((start, reader.offset - start, row, records))
+        fingerprint, size = hashing.finish(), raw.tell()
+        if record and (not is_text or b"\0" in record.raw or not is_utf8(record.raw)):
+            fits["encoding"] = guess_encoding(location, dialect)
+    if record and len(record.fields or ()) < 2:
+        fits["separator"] = _guess_separator(record, dialect)
+    likely = {option: value for option, value in fits.items() if value}
     header = read_header(record)
-    return (
-        LandingFile(
-            file.path,
-            file.location,
-            hashing.size,
-            file.modified_at,
-            fingerprint,
-            sum(part.records for part in ranges),
-            header.text,
-            header.columns,
-            ranges,
-            streamed,
-        ),
-        header,
-    )
+    ranges = [FileRange(path, location, size, header.columns, *cut) for cut in cuts if cut[-1]]
+    return LandingFile(path, size, modified_at, fingerprint, header, tuple(ranges), likely)
 
 
-def _ranges(reader: BlockReader, dialect: CsvDialect, split: int | None) -> tuple[FileRange, ...]:
-    """Count records up to the end, in ranges of at least `split` bytes (None: in one)."""
-    ranges: list[FileRange] = []
-    start, row, records = reader.offset, 1, 0
-    for block in reader:
-        records += block_count(block, dialect)
-        if split and block.may_split and block.end - start >= split:
-            ranges.append(FileRange(start, block.end - start, row, records))
-            start, row, records = block.end, row + records, 0
-    if records:
-        ranges.append(FileRange(start, reader.offset - start, row, records))
-    return tuple(part for part in ranges if part.records)
+def _guess_separator(header: Record, dialect: CsvDialect) -> str | None:
+    """The one that parts a header into the most names, of those that are in it more often."""
+    most, best = 1, None
+    declared = header.raw.count(dialect.separator.encode())
+    for separator in _SEPARATORS:
+        if separator != dialect.quote and header.raw.count(separator.encode()) > declared:
+            strict = StrictReader(replace(dialect, separator=separator))
+            [(_, fields)], _ = strict.read(header.raw, 0, 1, final=True)
+            if fields and len(fields) > most:
+                most, best = len(fields), separator
+    return best
 
 
 def _unite(
-    headers: Mapping[str, Header], prefer: Iterable[str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The union of the columns, and why some files cannot be part of it.
-
-    A table cannot hold two columns that differ only in case.
-    """
-    received = {name for header in headers.values() for name in header.columns or ()}
-    spelling = {name.lower(): (name, "") for name in prefer if name in received}
-    conflicts: dict[str, str] = {}
+    files: Sequence[LandingFile], prefer: Sequence[str]
+) -> tuple[list[LandingFile], tuple[str, ...]]:
+    """The files and the union of their columns; a file that spells one otherwise is not mapped."""
+    received = {name for file in files for name in file.header.columns or ()}
+    spelling = {name.lower(): (name, "other files") for name in prefer if name in received}
     columns: dict[str, None] = {}
-    for path, header in headers.items():
-        names = header.columns or ()
-        for name in names:
-            other, owner = spelling.get(name.lower(), (name, path))
-            if other != name:
-                where = f"of {owner}" if owner else "of other files"
-                conflicts[path] = f"the column {name!r} differs only in case from {other!r} {where}"
-                break
+    united = []
+    for file in files:
+        header, names = file.header, file.header.columns or ()
+        clash = [name for name in names if spelling.get(name.lower(), (name,))[0] != name]
+        if clash:
+            other, owner = spelling[clash[0].lower()]
+            problem = f"the column {clash[0]!r} differs only in case from {other!r} of {owner}"
+            header = replace(header, columns=None, problem=problem)
         else:
-            spelling.update({name.lower(): (name, path) for name in names})
-            columns.update(dict.fromkeys(names))
-    return conflicts, tuple(columns)
+            spelling |= {name.lower(): (name, file.path) for name in names}
+            columns |= dict.fromkeys(names)
+        united.append(replace(file, header=header))
+    return united, tuple(columns)

@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
-from nbx_medallion.ml_models.definition import ModelDefinition
+from nbx_medallion.models import ModelDefinition
 from nbx_medallion.pipelines import gold_core, gold_ml, ml_registry
 from nbx_medallion.pipelines.ml_registry.nodes import collect_versions
-from nbx_medallion.tables.log import Commit
+from nbx_medallion.tables.table import Commit
 
 CHURN = ModelDefinition(
     "churn_model",
@@ -45,14 +45,14 @@ COLUMNS = [
 def _commit(model: ModelDefinition, version: int, **metadata: Any) -> Commit:
     return Commit(
         version=version,
-        timestamp=datetime(2026, 1, 1, 12, version, tzinfo=timezone.utc),
+        timestamp=datetime(2026, 1, 1, 12, version, tzinfo=UTC),
         row_count=100 + version,
         metadata={
             "definition": model.to_json(),
             "definition_hash": model.hash,
             "content_hash": f"content {version}",
             "environment": "local",
-            "sources": {"gold_core_customer_metrics": version + 3},
+            "sources": {"gold_core.customer_metrics": version + 3},
             "run_id": f"run {version}",
             "git_sha": "0a1b2c",
             **metadata,
@@ -67,7 +67,7 @@ def test_a_commit_gives_a_row() -> None:
         {
             "model_name": "churn_model",
             "version": 1,
-            "registered_at": datetime(2026, 1, 1, 12, 4, tzinfo=timezone.utc),
+            "registered_at": datetime(2026, 1, 1, 12, 4, tzinfo=UTC),
             "table_name": "gold_ml.churn_model_v1",
             "definition": CHURN.to_json(),
             "definition_hash": CHURN.hash,
@@ -98,7 +98,7 @@ def test_every_commit_of_every_version_comes_in_order() -> None:
 
 
 def test_commits_without_a_definition_are_no_versions() -> None:
-    creation = Commit(version=0, timestamp=datetime.now(timezone.utc), row_count=0)
+    creation = Commit(version=0, timestamp=datetime.now(UTC), row_count=0)
     rows = collect_versions(churn_model_v1=[creation, _commit(CHURN, 1)], clv_model_v12=[])
     assert [row["delta_version"] for row in rows] == [1]
 
@@ -161,7 +161,7 @@ def test_no_models_make_an_empty_pipeline() -> None:
 def test_kedro_has_nothing_to_warn_of() -> None:
     # A process of its own: Kedro gives this warning once a process.
     script = (
-        "from nbx_medallion.ml_models.definition import ModelDefinition\n"
+        "from nbx_medallion.models import ModelDefinition\n"
         "from nbx_medallion.pipelines import gold_ml, ml_registry\n"
         "models = [ModelDefinition('m', 1, 'gold_core.s', ('k',), ('a',), 'b')]\n"
         "gold_ml.create_pipeline(models) + ml_registry.create_pipeline(models)\n"

@@ -7,17 +7,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbx_medallion.contracts.loader import parse_contract
 from nbx_medallion.contracts.model import Contract
+from nbx_medallion.contracts.reading import parse_contract
+from nbx_medallion.contracts.source import Source
 from nbx_medallion.pipelines.silver.nodes import (
-    clean_sales,
+    clean_records,
     find_superseded,
-    profile_sales,
-    quarantine_sales,
+    profile_records,
+    quarantine_records,
 )
 from nbx_medallion.pipelines.silver.pipeline import create_pipeline
 
@@ -79,9 +79,9 @@ def test_each_record_is_clean_or_quarantined_or_superseded(engine_session: Spark
             ("1", "c1", "12", None, None, None, None, None, "a.csv", 1, "b2"),
         ],
     )
-    quarantine = quarantine_sales(frame, contract)
+    quarantine = quarantine_records(frame, contract)
     superseded = find_superseded(frame, quarantine, contract)
-    clean = clean_sales(frame, superseded, contract)
+    clean = clean_records(frame, superseded, contract)
     assert plain(superseded) == [("a.csv", 1, "b1", "a.csv", 1), ("a.csv", 2, "b1", "a.csv", 1)]
     assert plain(clean) == sorted(
         [
@@ -110,7 +110,7 @@ def test_each_record_is_clean_or_quarantined_or_superseded(engine_session: Spark
         ],
         key=repr,
     )  # fmt: skip
-    assert plain(profile_sales(clean, quarantine, contract)) == [
+    assert plain(profile_records(clean, quarantine, contract)) == [
         ("reason", "amount: required", 1),
         ("reason", "amount: type", 2),
         ("reason", "customer_id: required", 1),
@@ -127,13 +127,13 @@ def test_columns_that_a_file_lacks_are_null_in_exact_case(engine_session: SparkS
         ["Amount", "customer_id"],
         [("5", "c1", None, "a.csv", 1, "b1"), ("5", None, None, "a.csv", 2, "b1")],
     )
-    superseded = find_superseded(frame, quarantine_sales(frame, contract), contract)
+    superseded = find_superseded(frame, quarantine_records(frame, contract), contract)
     assert plain(superseded) == []
     assert superseded.columns == [
         "_source_file", "_row_number", "_batch_id", "_superseded_by_file", "_superseded_by_row",
     ]  # fmt: skip
-    assert plain(clean_sales(frame, superseded, contract)) == []
-    assert plain(quarantine_sales(frame, contract).select("_reasons", "_row_number")) == [
+    assert plain(clean_records(frame, superseded, contract)) == []
+    assert plain(quarantine_records(frame, contract).select("_reasons", "_row_number")) == [
         (("amount: required",), 1),
         (("customer_id: required", "amount: required"), 2),
     ]
@@ -143,9 +143,9 @@ def test_only_customer_and_amount_are_enough(engine_session: SparkSession) -> No
     contract = silver_contract()
     rows = [("c1", "5", None, "a.csv", 1, "b1"), ("c1", "5", None, "a.csv", 2, "b1")]
     frame = bronze(engine_session, ["customer_id", "amount"], rows)
-    quarantine = quarantine_sales(frame, contract)
+    quarantine = quarantine_records(frame, contract)
     superseded = find_superseded(frame, quarantine, contract)
-    clean = clean_sales(frame, superseded, contract)
+    clean = clean_records(frame, superseded, contract)
     assert [row[:3] for row in plain(clean)] == [(None, "c1", D("5.00"))] * 2
 
 
@@ -197,9 +197,9 @@ def test_another_company_needs_a_contract_and_no_code(engine_session: SparkSessi
     frame = bronze(
         engine_session, received, [(*row, None, "f", at, "b") for at, row in enumerate(rows, 1)]
     )
-    quarantine = quarantine_sales(frame, contract)
+    quarantine = quarantine_records(frame, contract)
     superseded = find_superseded(frame, quarantine, contract)
-    clean = clean_sales(frame, superseded, contract)
+    clean = clean_records(frame, superseded, contract)
     assert plain(superseded) == [("f", 2, "b", "f", 1)]
     assert [row[:6] for row in plain(clean)] == [
         ("A", 1, "7", D("15.30"), date(2020, 12, 31), "web"),
@@ -227,8 +227,8 @@ def test_every_kind_of_rule_gives_its_reason(engine_session: SparkSession) -> No
   - {name: e, physicalType: timestamp, logicalTypeOptions: {minimum: '2020-01-01T00:00:00Z'}}
   - name: f
     physicalType: string
+    enum: [{value: x}, {value: y}]
     quality:
-    - {name: f_ok, metric: invalidValues, mustBe: 0, arguments: {validValues: [x, y]}}
     - {name: f_of_a, type: custom, engine: spark, implementation: "f = 'x' or a > 2"}
 """,
         """  quality:
@@ -247,7 +247,7 @@ def test_every_kind_of_rule_gives_its_reason(engine_session: SparkSession) -> No
         list("abcdef"),
         [(*row, None, "f", at, "b") for at, row in enumerate(rows, 1)],
     )
-    found = plain(quarantine_sales(frame, contract).select("_row_number", "_reasons"))
+    found = plain(quarantine_records(frame, contract).select("_row_number", "_reasons"))
     assert found == [
         (1, ("b_over_a: rule",)),
         (2, ("a: minimum", "b: minimum", "d: length", "e: minimum", "f_of_a: rule")),
@@ -255,9 +255,9 @@ def test_every_kind_of_rule_gives_its_reason(engine_session: SparkSession) -> No
              "b_over_a: rule")),
         (4, ("a: type", "b: type", "c: type", "e: type")),
     ]  # fmt: skip
-    nothing = find_superseded(frame, quarantine_sales(frame, contract), contract)
+    nothing = find_superseded(frame, quarantine_records(frame, contract), contract)
     assert plain(nothing) == []
-    assert [row[-2] for row in plain(clean_sales(frame, nothing, contract))] == [5]
+    assert [row[-2] for row in plain(clean_records(frame, nothing, contract))] == [5]
 
 
 KEYED = """
@@ -305,27 +305,29 @@ def test_the_latest_valid_record_of_a_key_wins(
         ["k", "at", "v"],
         [(k, at, v, None, file, number, batch) for k, at, v, file, batch, number in rows],
     )
-    superseded = find_superseded(frame, quarantine_sales(frame, contract), contract)
+    superseded = find_superseded(frame, quarantine_records(frame, contract), contract)
     losers = plain(superseded)
     assert losers == expected_losers(rows, latest_by)
-    kept = clean_sales(frame, superseded, contract).select("_row_number")
-    rejected = plain(quarantine_sales(frame, contract).select("_row_number", "_reasons"))
+    kept = clean_records(frame, superseded, contract).select("_row_number")
+    rejected = plain(quarantine_records(frame, contract).select("_row_number", "_reasons"))
     numbers = [row[0] for row in plain(kept)] + [row[1] for row in losers]
     assert sorted(numbers + [row[0] for row in rejected]) == [row[-1] for row in rows]
     assert all(reasons for _, reasons in rejected)
 
 
-def test_the_pipeline_splits_bronze_into_the_silver_tables() -> None:
-    pipeline = create_pipeline()
-    assert pipeline.inputs() == {"bronze_sales_raw", "silver_sales_contract"}
-    assert pipeline.all_outputs() == {
+def test_the_pipeline_splits_bronze_into_the_silver_tables_of_each_source() -> None:
+    pipeline = create_pipeline([Source("sales"), Source("returns")])
+
+    of_sales = pipeline.filter(node_namespaces=["sales"])
+    assert of_sales.inputs() == {"bronze_sales_raw", "sales.silver_contract"}
+    assert of_sales.all_outputs() == {
         "silver_sales_superseded",
         "silver_sales_clean",
         "silver_sales_quarantine",
-        "silver_sales_profile",
+        "sales.profile",
     }
-
-
-@pytest.mark.parametrize("name", ["find_superseded", "quarantine_sales"])
-def test_nodes_are_named_as_their_functions(name: str) -> None:
-    assert name in {node.name for node in create_pipeline().nodes}
+    assert {node.name for node in pipeline.nodes} == {
+        f"{source}.{node.func.__name__}"
+        for node in of_sales.nodes
+        for source in ("sales", "returns")
+    }

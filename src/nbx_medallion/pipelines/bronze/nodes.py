@@ -3,19 +3,20 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from nbx_medallion.landing.frames import Landing
-from nbx_medallion.tables.types import quoted
+from nbx_medallion.landing.source import Landing
+from nbx_medallion.tables.columns import quoted
 
 # A batch id starts with the time its run started: 2026-01-31T23.59.59.999Z.
 _BATCH_TIME = "yyyy-MM-dd'T'HH.mm.ss.SSS"
 _BATCH_TIME_LENGTH = 23
+_CONTENT = ("source", "path", "fingerprint")
 
 
 def register_files(landing: Landing, run_id: str) -> DataFrame:
     """List the files of a landing, as received by this run.
 
     Args:
-        landing: The files and their records.
+        landing: The files of a source and their records.
         run_id: Id of this run.
 
     Returns:
@@ -25,11 +26,11 @@ def register_files(landing: Landing, run_id: str) -> DataFrame:
     return landing.files.withColumn("batch_id", F.lit(run_id))
 
 
-def ingest_sales(landing: Landing, received: DataFrame) -> DataFrame:
+def ingest_records(landing: Landing, received: DataFrame) -> DataFrame:
     """Attach to each record the run that first received it.
 
     Args:
-        landing: The files and their records.
+        landing: The files of a source and their records.
         received: ``ops.landing_files``, with every file of the landing in it.
 
     Returns:
@@ -39,7 +40,7 @@ def ingest_sales(landing: Landing, received: DataFrame) -> DataFrame:
     """
     started = F.to_timestamp(F.substring("batch_id", 1, _BATCH_TIME_LENGTH), _BATCH_TIME)
     batches = landing.files.join(
-        received.select("path", "fingerprint", "batch_id"), on=["path", "fingerprint"], how="inner"
+        received.select(*_CONTENT, "batch_id"), on=list(_CONTENT), how="inner"
     ).select(
         F.col("path").alias("_source_file"),
         started.alias("_ingested_at"),

@@ -1,25 +1,43 @@
 """Wiring of the bronze layer."""
 
+from collections.abc import Iterable
+
 from kedro.pipeline import Node, Pipeline
 
-from nbx_medallion.pipelines.bronze.nodes import ingest_sales, register_files
+from nbx_medallion.contracts.source import Source
+from nbx_medallion.models import dataset_name
+from nbx_medallion.pipelines.bronze.nodes import ingest_records, register_files
 
 
-def create_pipeline() -> Pipeline:
-    """Landing files to ``ops.landing_files`` and ``bronze.sales_raw``."""
-    return Pipeline(
+def create_pipeline(sources: Iterable[Source]) -> Pipeline:
+    """Landing files to ``ops.landing_files`` and ``bronze.<source>_raw``, a namespace a source."""
+    template = Pipeline(
         [
             Node(
                 register_files,
-                inputs=["landing_sales", "params:run_id"],
-                outputs="ops_landing_files",
+                inputs=["landing", "params:run_id"],
+                outputs="landing_files",
                 name="register_files",
             ),
             Node(
-                ingest_sales,
-                inputs=["landing_sales", "ops_landing_files"],
-                outputs="bronze_sales_raw",
-                name="ingest_sales",
+                ingest_records,
+                inputs=["landing", "landing_files"],
+                outputs="raw",
+                name="ingest_records",
             ),
-        ]
+        ],
+        tags="bronze",
+    )
+    return sum(
+        (
+            Pipeline(
+                template,
+                namespace=source.name,
+                inputs={"landing": source.landing},
+                outputs={"raw": dataset_name(source.raw)},
+                parameters={"params:run_id"},
+            )
+            for source in sources
+        ),
+        Pipeline([]),
     )

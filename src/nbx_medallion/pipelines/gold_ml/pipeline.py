@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from kedro.pipeline import Node, Pipeline
 
-from nbx_medallion.ml_models.definition import ModelDefinition
+from nbx_medallion.models import ModelDefinition, dataset_name
 from nbx_medallion.pipelines.gold_ml.nodes import build_ml_dataset
 
 
@@ -18,23 +18,7 @@ def create_pipeline(definitions: Iterable[ModelDefinition]) -> Pipeline:
         A pipeline that writes ``<model>_v<version>.dataset@table`` of each; the tag of a node is
         its model's name, so that ``--tags churn_model`` runs all versions of one model.
     """
-    template = _create_template()
-    return sum(
-        (
-            Pipeline(
-                template,
-                namespace=definition.namespace,
-                inputs={"source": definition.source_dataset},
-                tags=definition.model_name,
-            )
-            for definition in definitions
-        ),
-        Pipeline([]),
-    )
-
-
-def _create_template() -> Pipeline:
-    return Pipeline(
+    template = Pipeline(
         [
             Node(
                 build_ml_dataset,
@@ -44,4 +28,16 @@ def _create_template() -> Pipeline:
             )
         ],
         tags="gold_ml",
+    )
+    return sum(
+        (
+            Pipeline(
+                template,
+                namespace=definition.namespace,
+                inputs={"source": dataset_name(definition.source_table)},
+                tags=definition.model_name,
+            )
+            for definition in definitions
+        ),
+        Pipeline([]),
     )

@@ -2,13 +2,8 @@
 
 from typing import Any
 
-from nbx_medallion.ml_models.definition import (
-    canonical_json,
-    dataset_name,
-    read_definition,
-    split_namespace,
-)
-from nbx_medallion.tables.log import Commit
+from nbx_medallion.models import canonical_json, read_definition, split_namespace
+from nbx_medallion.tables.table import Commit
 
 
 def collect_versions(**commits: list[Commit]) -> list[dict[str, Any]]:
@@ -35,7 +30,6 @@ def _row(namespace: str, commit: Commit) -> dict[str, Any]:
     model_name, version = split_namespace(namespace)
     metadata = commit.metadata
     definition = read_definition(metadata["definition"])
-    source_table = definition["source_table"]
     return {
         "model_name": model_name,
         "version": version,
@@ -45,8 +39,8 @@ def _row(namespace: str, commit: Commit) -> dict[str, Any]:
         "definition_hash": metadata["definition_hash"],
         "feature_columns": definition["feature_columns"],
         "target_column": definition["target_column"],
-        "source_table": source_table,
-        "source_delta_version": metadata["sources"].get(dataset_name(source_table)),
+        "source_table": definition["source_table"],
+        "source_delta_version": metadata["sources"].get(definition["source_table"]),
         "delta_version": commit.version,
         "row_count": commit.row_count,
         "content_hash": metadata["content_hash"],

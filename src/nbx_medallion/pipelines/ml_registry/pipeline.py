@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from kedro.pipeline import Node, Pipeline
 
-from nbx_medallion.ml_models.definition import ModelDefinition
+from nbx_medallion.models import ModelDefinition
 from nbx_medallion.pipelines.ml_registry.nodes import collect_versions
 
 
@@ -26,14 +26,11 @@ def create_pipeline(definitions: Iterable[ModelDefinition]) -> Pipeline:
         warnings.filterwarnings(
             "ignore", message="One or more dataset names contain '.' characters"
         )
-        return Pipeline(
-            [
-                Node(
-                    collect_versions,
-                    inputs=commits,
-                    outputs="ml_registry_model_versions",
-                    name="collect_versions",
-                )
-            ],
+        node = Node(
+            collect_versions,
+            inputs=commits,
+            outputs="ml_registry_model_versions",
+            name="collect_versions",
             tags="ml_registry",
         )
+        return Pipeline([node])

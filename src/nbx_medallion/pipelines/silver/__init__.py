@@ -1,4 +1,4 @@
-"""From received records to valid, typed sales, one row a key; the rest accounted for."""
+"""From received records to valid, typed ones, one row a key; the rest accounted for."""
 
 from nbx_medallion.pipelines.silver.pipeline import create_pipeline
 

@@ -1,40 +1,31 @@
 """Each received record is clean, quarantined, or superseded by a later one of its key.
 
-All functions are lazy: they describe frames, and ask the engine for column names only.
+All functions are lazy: they describe frames, and ask the engine for column names only. Received
+columns are taken by position, so neither case nor odd characters in a name can make an engine take
+another column; one that is missing is NULL in every record.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from functools import reduce
+from typing import Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from nbx_medallion.contracts.engine_columns import all_of
-from nbx_medallion.contracts.expressions import (
-    by_position,
-    checks,
-    fitting_columns,
-    is_valid,
-    reasons,
-    received,
-    typed_columns,
-    warnings,
-)
-from nbx_medallion.contracts.lineage import (
-    BATCH_ID,
-    INGESTED_AT,
-    REASONS,
-    RECORD,
-    ROW_NUMBER,
-    SOURCE_FILE,
-    SUPERSEDED_BY_FILE,
-    SUPERSEDED_BY_ROW,
-)
+from nbx_medallion.contracts import lineage as own
+from nbx_medallion.contracts.casts import strict_cast, trimmed
+from nbx_medallion.contracts.functions import to_column
+from nbx_medallion.contracts.model import Column as ContractColumn
 from nbx_medallion.contracts.model import Contract
+from nbx_medallion.contracts.types import STRING, Expression
 
-_HASH = "_hash"
-_VALID = "_valid"
+Columns = Mapping[str, Column]
+#: TRUE or FALSE, and what is wrong with a record for which it is FALSE.
+Check = tuple[Column, Column]
 
 
 def find_superseded(bronze: DataFrame, quarantine: DataFrame, contract: Contract) -> DataFrame:
@@ -53,64 +44,43 @@ def find_superseded(bronze: DataFrame, quarantine: DataFrame, contract: Contract
         row of the record kept, `_superseded_by_file` and `_superseded_by_row`. A record whose key
         is NULL, even in part, is not among them.
     """
-    columns = received(bronze)
-    keys = [contract.column(name) for name in contract.primary_key]
-    if not keys or any(key.inputs and not set(key.inputs) & set(columns) for key in keys):
-        return _no_superseded(bronze)
-    values = typed_columns(contract, columns)
-    key = [values[name] for name in contract.primary_key]
-    fitting = fitting_columns(contract, columns)
-    records = (
-        by_position(bronze)
-        .filter(all_of([fitting[name] for name in contract.primary_key]))
-        .withColumn(_HASH, F.xxhash64(*(value.cast("string") for value in key)))
+    records, columns = _by_position(bronze)
+    if not contract.primary_key:
+        kept = {
+            own.SUPERSEDED_BY_FILE: F.col(own.SOURCE_FILE),
+            own.SUPERSEDED_BY_ROW: F.col(own.ROW_NUMBER),
+        }
+        return bronze.limit(0).select(*own.RECORD, *(kept[name].alias(name) for name in kept))
+    values = _typed_columns(contract, columns)
+    key = {f"_key_{at}": values[name] for at, name in enumerate(contract.primary_key)}
+    keyed = records.filter(_all_of([value.isNotNull() for value in key.values()])).withColumn(
+        "_hash", F.xxhash64(*(value.cast("string") for value in key.values()))
     )
-    repeated = (
-        records.groupBy(_HASH)
-        .agg(F.count(F.lit(1)).alias("_records"))
-        .filter(F.col("_records") > 1)
-        .select(_HASH)
-    )
+    repeated = keyed.groupBy("_hash").count().filter(F.col("count") > 1)
     candidates = (
-        records.join(repeated, _HASH, "left_semi")
+        keyed.join(repeated, "_hash", "left_semi")
         .select(
-            *(columns[name].alias(name) for name in RECORD),
-            *(value.alias(f"_key_{at}") for at, value in enumerate(key)),
+            *(columns[name].alias(name) for name in own.RECORD),
+            *(value.alias(name) for name, value in key.items()),
             (values[contract.latest_by] if contract.latest_by else F.lit(None)).alias("_latest"),
         )
-        .join(_records_of(quarantine), list(RECORD), "left_anti")
+        .join(quarantine.select(*own.RECORD), list(own.RECORD), "left_anti")
     )
     # The keys themselves are compared, not their hashes.
-    order = ["_latest", BATCH_ID, SOURCE_FILE, ROW_NUMBER]
-    latest_first = Window.partitionBy(*(f"_key_{at}" for at in range(len(key)))).orderBy(
+    order = ["_latest", own.BATCH_ID, own.SOURCE_FILE, own.ROW_NUMBER]
+    latest_first = Window.partitionBy(*key).orderBy(
         *(F.col(name).desc_nulls_last() for name in order)
     )
-    whole = latest_first.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    return (
-        candidates.select(
-            *RECORD,
-            F.first(SOURCE_FILE).over(whole).alias(SUPERSEDED_BY_FILE),
-            F.first(ROW_NUMBER).over(whole).alias(SUPERSEDED_BY_ROW),
-            F.row_number().over(latest_first).alias("_rank"),
-        )
-        .filter(F.col("_rank") > 1)
-        .drop("_rank")
+    ranked = candidates.select(
+        *own.RECORD,
+        F.first(own.SOURCE_FILE).over(latest_first).alias(own.SUPERSEDED_BY_FILE),
+        F.first(own.ROW_NUMBER).over(latest_first).alias(own.SUPERSEDED_BY_ROW),
+        F.row_number().over(latest_first).alias("_rank"),
     )
+    return ranked.filter(F.col("_rank") > 1).drop("_rank")
 
 
-def _records_of(table: DataFrame) -> DataFrame:
-    return table.select(*(F.col(name) for name in RECORD))
-
-
-def _no_superseded(bronze: DataFrame) -> DataFrame:
-    return bronze.limit(0).select(
-        *(F.col(name) for name in RECORD),
-        F.col(SOURCE_FILE).alias(SUPERSEDED_BY_FILE),
-        F.col(ROW_NUMBER).alias(SUPERSEDED_BY_ROW),
-    )
-
-
-def clean_sales(bronze: DataFrame, superseded: DataFrame, contract: Contract) -> DataFrame:
+def clean_records(bronze: DataFrame, superseded: DataFrame, contract: Contract) -> DataFrame:
     """Type the records, and keep those that are valid and not superseded.
 
     Args:
@@ -119,26 +89,25 @@ def clean_sales(bronze: DataFrame, superseded: DataFrame, contract: Contract) ->
         contract: Contract of the clean table.
 
     Returns:
-        A row a sale, with exactly the columns of `contract.schema`.
+        A row an accepted record, with exactly the columns of `contract.schema`.
     """
-    columns = received(bronze)
-    typed = by_position(bronze).select(
-        "*", *(value.alias(name) for name, value in typed_columns(contract, columns).items())
-    )
-    values = {column.name: F.col(column.name) for column in contract.columns}
-    fitting = {name: value.isNotNull() for name, value in values.items()}
-    valid = is_valid(contract, columns, values, fitting)
+    records, columns = _by_position(bronze)
+    typed = _typed_columns(contract, columns)
+    values = {name: F.col(name) for name in typed}
+    valid = _is_valid(columns, _checks(contract, columns, values))
     # A filter on casts is moved below them by the engines, and every cast computed twice. It
     # stays where it is behind something that is not deterministic.
-    accepted = typed.withColumn(_VALID, F.when(F.rand(0) >= 0.0, valid)).filter(_VALID)
     return (
-        accepted.select(*values, *(columns[name].alias(name) for name in RECORD))
-        .join(_records_of(superseded), list(RECORD), "left_anti")
+        records.select("*", *(value.alias(name) for name, value in typed.items()))
+        .withColumn("_valid", F.when(F.rand(0) >= 0.0, valid))
+        .filter("_valid")
+        .select(*values, *(columns[name].alias(name) for name in own.RECORD))
+        .join(superseded.select(*own.RECORD), list(own.RECORD), "left_anti")
         .select(*(name for name, _ in contract.schema))
     )
 
 
-def quarantine_sales(bronze: DataFrame, contract: Contract) -> DataFrame:
+def quarantine_records(bronze: DataFrame, contract: Contract) -> DataFrame:
     """Keep the records that are not valid, as received, with the reasons.
 
     Args:
@@ -149,22 +118,18 @@ def quarantine_sales(bronze: DataFrame, contract: Contract) -> DataFrame:
         A row a rejected record: every column of bronze as received, `_reasons` (array of strings,
         never empty) before the lineage.
     """
-    columns = received(bronze)
-    values = typed_columns(contract, columns)
-    lineage = (SOURCE_FILE, ROW_NUMBER, INGESTED_AT, BATCH_ID)
-    own = [name for name in columns if name not in lineage]
-    return (
-        by_position(bronze)
-        .filter(~is_valid(contract, columns, values, fitting_columns(contract, columns)))
-        .select(
-            *(columns[name].alias(name) for name in own),
-            reasons(columns, checks(contract, columns, values)),
-            *(columns[name].alias(name) for name in lineage if name in columns),
-        )
+    records, columns = _by_position(bronze)
+    found = _checks(contract, columns, _typed_columns(contract, columns))
+    named = {name: column.alias(name) for name, column in columns.items()}
+    place = own.RAW[1:]
+    return records.filter(~_is_valid(columns, found)).select(
+        *(named[name] for name in named if name not in place),
+        _reasons(columns, found),
+        *(named[name] for name in place),
     )
 
 
-def profile_sales(silver: DataFrame, quarantine: DataFrame, contract: Contract) -> DataFrame:
+def profile_records(silver: DataFrame, quarantine: DataFrame, contract: Contract) -> DataFrame:
     """Count the reasons of the quarantine and the warnings of the clean table.
 
     Args:
@@ -176,10 +141,118 @@ def profile_sales(silver: DataFrame, quarantine: DataFrame, contract: Contract) 
         A row a reason or warning that occurs: `kind` (`reason` or `warning`), `name`, `rows`.
     """
     values = {column.name: F.col(column.name) for column in contract.columns}
-    found = [F.when(violated, F.lit(name)) for name, violated in warnings(contract, values).items()]
-    parts = [quarantine.select(F.lit("reason").alias("kind"), F.explode(REASONS).alias("name"))]
-    if found:
-        warned = silver.select(F.explode(F.array_compact(F.array(*found))).alias("name"))
-        parts.append(warned.select(F.lit("warning").alias("kind"), "name"))
-    every = reduce(DataFrame.unionByName, parts)
-    return every.groupBy("kind", "name").agg(F.count(F.lit(1)).alias("rows"))
+    rules = [rule for rule in contract.rules if rule.severity == "warning"]
+    warnings = _violated([_check(to_column(rule.logic, values), rule.name) for rule in rules])
+    reasons = quarantine.select(F.lit("reason").alias("kind"), F.explode(own.REASONS).alias("name"))
+    warned = silver.select(F.lit("warning").alias("kind"), F.explode(warnings).alias("name"))
+    counts = reasons.unionByName(warned).groupBy("kind", "name").count()
+    return counts.withColumnRenamed("count", "rows")
+
+
+def _by_position(bronze: DataFrame) -> tuple[DataFrame, dict[str, Column]]:
+    """Rename the columns of a frame to what no contract has; return them by their exact names."""
+    names = {name: f"{at}_" for at, name in enumerate(bronze.columns)}
+    return bronze.toDF(*names.values()), {name: F.col(names[name]) for name in names}
+
+
+def _all_of(conditions: list[Column]) -> Column:
+    return reduce(lambda a, b: a & b, conditions)
+
+
+def _typed_columns(contract: Contract, columns: Columns) -> dict[str, Column]:
+    """Compute the contract's columns of the received ones; NULL where there is none that fits."""
+    return {
+        column.name: strict_cast(_raw(column, columns), _logic(column).type, column.type)
+        for column in contract.columns
+    }
+
+
+def _logic(column: ContractColumn) -> Expression:
+    return column.logic or Expression("input", STRING, value=column.name)
+
+
+def _raw(column: ContractColumn, columns: Columns) -> Column:
+    """Compute a column before the cast to its physical type."""
+    inputs = {name: columns.get(name, F.lit(None).cast("string")) for name in column.inputs}
+    return to_column(_logic(column), inputs)
+
+
+def _does_not_fit(column: ContractColumn, columns: Columns) -> Column:
+    """Tell of a column that is NULL whether that is its type."""
+    if column.type == STRING and _logic(column).op == "input":
+        return F.lit(False)
+    raw, logic = _raw(column, columns), _logic(column)
+    given = _given(raw) if logic.type == STRING else raw.isNotNull()
+    if logic.op == "input" or not column.inputs or not set(column.inputs) <= set(columns):
+        return given
+    return given | (raw.isNull() & _all_of([_given(columns[name]) for name in column.inputs]))
+
+
+def _given(text: Column) -> Column:
+    return F.coalesce(trimmed(text) != F.lit(""), F.lit(False))
+
+
+def _checks(contract: Contract, columns: Columns, values: Columns) -> list[Check]:
+    """List what a record must satisfy, in the contract's order, of received and typed columns."""
+
+    def rules_of(owner: str | None) -> list[Check]:
+        rules = [rule for rule in contract.rules if rule.severity == "error"]
+        own = [rule for rule in rules if rule.column == owner]
+        return [_check(to_column(rule.logic, values), f"{rule.name}: rule") for rule in own]
+
+    found: list[Check] = []
+    for column in contract.columns:
+        is_there, unfit = values[column.name].isNotNull(), _does_not_fit(column, columns)
+        wrong, absent = F.lit(f"{column.name}: type"), F.lit(f"{column.name}: required")
+        passes = is_there if column.required else is_there | ~unfit
+        found.append((passes, F.when(unfit, wrong).otherwise(absent)))
+        found += [*_facets(column, values[column.name]), *rules_of(column.name)]
+    return found + rules_of(None)
+
+
+def _facets(column: ContractColumn, value: Column) -> list[Check]:
+    def constant(limit: Any) -> Any:
+        exact = isinstance(limit, Decimal)  # of which the engines' own constants have 10 digits
+        return F.lit(str(limit)).cast(column.physical_type) if exact else limit
+
+    found = []
+    for facet, what, holds in _FACETS:
+        limit = getattr(column, facet)
+        limits = limit if isinstance(limit, tuple) else (limit,)
+        if limits not in {(None,), ()}:
+            condition = holds(value, *map(constant, limits))
+            found.append(_check(condition, f"{column.name}: {what}"))
+    return found
+
+
+#: Attribute of a column, the reason where a value is not so, and when it is.
+_FACETS: list[tuple[str, str, Callable[..., Column]]] = [
+    ("enum", "enum", Column.isin),
+    ("portable_pattern", "pattern", Column.rlike),
+    ("minimum", "minimum", operator.ge),
+    ("exclusive_minimum", "minimum", operator.gt),
+    ("maximum", "maximum", operator.le),
+    ("exclusive_maximum", "maximum", operator.lt),
+    ("min_length", "length", lambda value, limit: F.length(value) >= limit),
+    ("max_length", "length", lambda value, limit: F.length(value) <= limit),
+]
+
+
+def _check(condition: Column, reason: str) -> Check:
+    return (F.coalesce(condition, F.lit(True)), F.lit(reason))
+
+
+def _violated(found: list[Check]) -> Column:
+    reasons = [F.when(~passes, reason) for passes, reason in found]
+    return F.array_compact(F.array(*reasons, F.lit(None).cast("string")))
+
+
+def _is_valid(columns: Columns, found: list[Check]) -> Column:
+    """Tell whether a record was parsed and satisfies all: TRUE or FALSE, never NULL."""
+    return _all_of([columns[own.CORRUPT_RECORD].isNull(), *(passes for passes, _ in found)])
+
+
+def _reasons(columns: Columns, found: list[Check]) -> Column:
+    """Return why a record is rejected, all in the contract's order; malformed is the only one."""
+    malformed = F.when(columns[own.CORRUPT_RECORD].isNotNull(), F.array(F.lit("record: malformed")))
+    return malformed.otherwise(F.array_distinct(_violated(found))).alias(own.REASONS)

@@ -1,48 +1,63 @@
 """Wiring of the silver layer."""
 
-from kedro.pipeline import Pipeline, node
+from collections.abc import Iterable
 
+from kedro.pipeline import Node, Pipeline
+
+from nbx_medallion.contracts.source import Source
+from nbx_medallion.models import dataset_name
 from nbx_medallion.pipelines.silver.nodes import (
-    clean_sales,
+    clean_records,
     find_superseded,
-    profile_sales,
-    quarantine_sales,
+    profile_records,
+    quarantine_records,
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Create the silver pipeline.
-
-    Returns:
-        Bronze records split into clean, quarantined and superseded ones, and a profile of them.
-    """
-    contract = "silver_sales_contract"
-    return Pipeline(
+def create_pipeline(sources: Iterable[Source]) -> Pipeline:
+    """Bronze records to clean, quarantined and superseded ones, a namespace a source."""
+    template = Pipeline(
         [
-            node(
-                quarantine_sales,
-                inputs=["bronze_sales_raw", contract],
-                outputs="silver_sales_quarantine",
-                name="quarantine_sales",
+            Node(
+                quarantine_records,
+                inputs=["raw", "silver_contract"],
+                outputs="quarantine",
+                name="quarantine_records",
             ),
-            node(
+            Node(
                 find_superseded,
-                inputs=["bronze_sales_raw", "silver_sales_quarantine", contract],
-                outputs="silver_sales_superseded",
+                inputs=["raw", "quarantine", "silver_contract"],
+                outputs="superseded",
                 name="find_superseded",
             ),
-            node(
-                clean_sales,
-                inputs=["bronze_sales_raw", "silver_sales_superseded", contract],
-                outputs="silver_sales_clean",
-                name="clean_sales",
+            Node(
+                clean_records,
+                inputs=["raw", "superseded", "silver_contract"],
+                outputs="clean",
+                name="clean_records",
             ),
-            node(
-                profile_sales,
-                inputs=["silver_sales_clean", "silver_sales_quarantine", contract],
-                outputs="silver_sales_profile",
-                name="profile_sales",
+            Node(
+                profile_records,
+                inputs=["clean", "quarantine", "silver_contract"],
+                outputs="profile",
+                name="profile_records",
             ),
         ],
         tags="silver",
+    )
+    return sum(
+        (
+            Pipeline(
+                template,
+                namespace=source.name,
+                inputs={"raw": dataset_name(source.raw)},
+                outputs={
+                    "clean": dataset_name(source.clean),
+                    "quarantine": dataset_name(source.quarantine),
+                    "superseded": dataset_name(source.superseded),
+                },
+            )
+            for source in sources
+        ),
+        Pipeline([]),
     )

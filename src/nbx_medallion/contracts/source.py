@@ -1,0 +1,83 @@
+"""A kind of received file, and all that follows from the contract of its clean table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from nbx_medallion.contracts import lineage
+from nbx_medallion.contracts.model import Column, Contract
+
+
+@dataclass(unsafe_hash=True)
+class Source:
+    """Names that follow from the name of a source.
+
+    Attributes:
+        name: `[a-z][a-z0-9_]*`, for example `sales`.
+        landing: Kedro name of the received files.
+        variable: Environment variable of the path of the received files.
+        raw: Table of the records as received.
+        clean: Table of the valid records, typed, the latest of each key.
+        quarantine: Table of the rejected records.
+        superseded: Table of the valid records that a later one of their key replaced.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        self.landing = f"landing_{self.name}"
+        self.variable = f"RAW_{self.name.upper()}_PATH"
+        self.raw = f"bronze.{self.name}_raw"
+        self.clean = f"silver.{self.name}_clean"
+        self.quarantine = f"silver.{self.name}_quarantine"
+        self.superseded = f"silver.{self.name}_superseded"
+
+    @classmethod
+    def of_table(cls, table: str) -> Self | None:
+        """The source that a bronze or silver table belongs to, None for any other table."""
+        kind = "bronze.{}_raw|silver.{}_clean|silver.{}_quarantine|silver.{}_superseded"
+        found = re.fullmatch(kind.replace("{}", "([a-z][a-z0-9_]*)"), table)
+        return cls(found[found.lastindex or 0]) if found else None
+
+
+def derive_contracts(source: Source, clean: Contract) -> dict[str, Contract]:
+    """The contracts of a source's raw, quarantine and superseded table, by table.
+
+    They have the version of the contract of its clean table.
+    """
+    described = {
+        source.raw: (
+            lineage.RAW,
+            f"Every record of every received {source.name} file, as received. Each received column"
+            " is kept as a string under its own name (a field of zero characters is NULL); a column"
+            " a file lacks is NULL in its records.",
+        ),
+        source.quarantine: (
+            lineage.RESERVED,
+            f"Records that the contract of {source.clean} rejects, every received column as"
+            " received, with the reasons.",
+        ),
+        source.superseded: (
+            lineage.SUPERSEDED,
+            f"Valid records that are not in {source.clean} because a later record has the same"
+            f" primary key. Together {source.clean}, {source.quarantine} and this table have each"
+            f" record of {source.raw} exactly once.",
+        ),
+    }
+    contracts = {}
+    for table, (names, description) in described.items():
+        is_open = lineage.CORRUPT_RECORD in names
+        contracts[table] = Contract(
+            table,
+            tuple(
+                Column(name, *lineage.OWN_COLUMNS[name], required=name != lineage.CORRUPT_RECORD)
+                for name in names
+            ),
+            clean.version,
+            description,
+            primary_key=() if is_open else lineage.RECORD[:2],
+            open=is_open,
+        )
+    return contracts

@@ -1,1 +1,0 @@
-"""Datasets of the project: Delta tables, their commits and contracts, and landing files."""

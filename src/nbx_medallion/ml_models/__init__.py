@@ -1,1 +1,0 @@
-"""The models: their list, and what the dataset of each version is."""

@@ -1,0 +1,151 @@
+"""What a run has to say of the files that it read."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from nbx_medallion.config import MedallionConfigLoader
+from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.notes import landing_notes
+from nbx_medallion.landing.scan import scan_landing
+
+GOOD = "customer_id,amount,order_id,order_date,product,channel\n1,2,3,,,\n"
+PRODUCTS = GOOD + '1,2,3,,"pão de açúcar",\n' * 20
+
+
+class Notes:
+    """A landing folder and what is said of it."""
+
+    def __init__(self, config: MedallionConfigLoader, folder: Path) -> None:
+        self._contract = config.declared.contract("silver.sales_clean")
+        self._folder = folder
+
+    def __call__(self, csv: dict[str, str] | None = None, **files: str | bytes) -> list[str]:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            (self._folder / name.replace("_", ".")).write_bytes(data)
+        scan = scan_landing(str(self._folder), "RAW_SALES_PATH", CsvDialect.from_config(csv))
+        return landing_notes(scan, self._contract)
+
+
+@pytest.fixture
+def notes(project_config: MedallionConfigLoader, tmp_path: Path) -> Notes:
+    """A landing folder and what is said of it."""
+    return Notes(project_config, tmp_path)
+
+
+def test_files_of_the_contract_need_no_note(notes: Notes) -> None:
+    assert notes(a_csv=GOOD, b_csv=PRODUCTS, c_csv="\ufeff" + PRODUCTS * 2, d_csv="") == []
+
+
+def test_each_kind_of_note_is_one_line_however_many_files(notes: Notes) -> None:
+    others = {f"z{at:02}_txt": "" for at in range(12)}
+    twice = {f"u{at}_csv": "a,A\n1,2\n" for at in range(2)}
+    blank = {f"v{at}_csv": f"amount,,customer_id\n1,2,{at}\n" for at in range(2)}
+    assert notes(a_csv=GOOD, b_csv=GOOD, **twice, **blank, **others) == [
+        "not read, neither .csv nor .csv.gz: " + ", ".join(f"z{at:02}.txt" for at in range(10))
+        + " and 2 more",
+        "u0.csv, u1.csv: no record could be mapped to columns: the names 'a' and 'A' differ only in"
+        " case",
+        "v0.csv, v1.csv: columns without a name are _c1",
+        "the same content under several names, each counted: a.csv, b.csv",
+        "the same content under several names, each counted: u0.csv, u1.csv",
+        "columns that the contract does not use, kept in bronze: _c1",
+    ]  # fmt: skip
+
+
+def test_very_long_column_name_is_shortened(notes: Notes) -> None:
+    assert notes(a_csv=f"customer_id,amount,{'x' * 5000}\n1,2,3\n") == [
+        "columns that the contract does not use, kept in bronze: " + "x" * 80 + "… (5,000"
+        " characters)"
+    ]
+
+
+def test_column_that_the_contract_requires_and_no_file_has(notes: Notes) -> None:
+    assert notes(a_csv="customer,amount\n1,2\n") == [
+        "no file has what customer_id is made from, which the contract requires, so every"
+        " record is in quarantine: check header, separator and encoding of the files",
+        "columns that the contract does not use, kept in bronze: customer",
+    ]
+
+
+# Reader options that do not fit.
+
+
+def names(note: str, *facts: str) -> bool:
+    return all(fact in note for fact in facts)
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "fits"),
+    [
+        (PRODUCTS.encode("latin-1"), "utf-8", "cp1252"),
+        (GOOD.encode() + b"1,2,3,,,\n" * 400_000 + b"4,5,6,,caf\xe9,\n", "utf-8", "cp1252"),
+        (GOOD.replace("product", "produção").encode("latin-1"), "utf-8", "cp1252"),
+        (PRODUCTS.replace("pão", "“pão” de 5 €").encode("cp1252"), "utf-8", "cp1252"),
+        (PRODUCTS.encode("utf-16"), "utf-8", "utf-16"),
+        (PRODUCTS.encode("utf-16-le"), "utf-8", "utf-16-le"),
+        (GOOD.encode("utf-16-be"), "utf-8", "utf-16-be"),
+        (GOOD.encode("utf-32"), "utf-8", "utf-32"),
+        (PRODUCTS.encode("utf-16"), "cp1252", "utf-16"),
+        (PRODUCTS.encode(), "ascii", "utf-8"),
+    ],
+)
+def test_encoding_that_would_fit_is_named_first(
+    notes: Notes, content: bytes, declared: str, fits: str
+) -> None:
+    found = notes({"encoding": declared}, good_csv=GOOD.encode(declared), a_txt="", bad_csv=content)
+    option = f'csv: {{encoding: "{fits}"}} at landing_sales'
+    assert names(found[0], "bad.csv: ", f'not "{declared}"', option)
+    assert "good.csv" not in found[0]
+    assert "a.txt" in found[1]
+
+
+def test_latin_1_is_called_by_its_name(notes: Notes) -> None:
+    packed = gzip.compress(PRODUCTS.encode("latin-1"))
+    found = notes(a_csv=PRODUCTS.encode("latin-1"), b_csv_gz=packed)
+    assert len(found) == 1
+    assert names(found[0], "a.csv, b.csv.gz: ", "Latin-1", '"cp1252"', '"utf-8"')
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PRODUCTS.encode() + b"1,2,3,,caf\xe9,\n",
+        PRODUCTS.encode("cp850"),
+        PRODUCTS.encode("mac-roman"),
+        GOOD.encode() + bytes(range(256)) * 9,
+        GOOD.encode() + b"1,2,3,,\0,\n",
+        GOOD.replace("product", "product\0").encode(),
+        GOOD.encode() + b"1,2,3,,\x81\xe9\xe9,\n",
+    ],
+    ids=["damaged", "dos", "mac", "no_text", "nul", "nul_in_header", "not_in_cp1252"],
+)
+def test_no_encoding_is_named_that_does_not_fit(notes: Notes, content: bytes) -> None:
+    assert not any("encoding seems" in note for note in notes(a_csv=content))
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_separator_that_would_fit_is_named_first(notes: Notes, separator: str) -> None:
+    quoted = '"customer_id","amount"\n"1","2,5"\n'.replace('","', f'"{separator}"')
+    plain = GOOD.replace(",", separator)
+    found = notes(a_csv=plain, b_csv=quoted, c_csv=GOOD, d_txt="", e_csv="amount\n1\n")
+    option = {"\t": r'csv: {separator: "\t"}'}.get(separator, f'csv: {{separator: "{separator}"}}')
+    assert names(found[0], "a.csv, b.csv: ", 'not ","', option, "landing_sales")
+    assert "d.txt" in found[1]
+
+
+def test_separator_other_than_a_declared_one(notes: Notes) -> None:
+    assert names(notes({"separator": ";"}, a_csv=GOOD)[0], 'not ";"', 'csv: {separator: ","}')
+
+
+def test_encoding_and_separator_of_one_file(notes: Notes) -> None:
+    found = notes(a_csv=PRODUCTS.replace(",", ";").encode("latin-1"))
+    assert names(found[0], 'csv: {encoding: "cp1252"}')
+    assert names(found[1], 'csv: {separator: ";"}')
+
+
+@pytest.mark.parametrize("header", ['a,"b;c', '"a', "a;b,c", "amount"])
+def test_no_separator_is_named_that_does_not_part_the_header(notes: Notes, header: str) -> None:
+    assert not any("separator seems" in note for note in notes(a_csv=f"{header}\n1\n"))

@@ -1,0 +1,318 @@
+"""Rows written to tables in directories, on each engine."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from nbx_medallion.contracts.model import Column, Contract
+from nbx_medallion.errors import UserError
+from nbx_medallion.tables.run import Write
+from nbx_medallion.tables.table import PathTable
+from nbx_medallion.tables.writing import MODES, Target
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+CUSTOMERS = Contract(
+    table="gold_core.customers",
+    description="It's what a customer bought.",
+    columns=(
+        Column("customer_id", "string", "Who.", required=True),
+        Column("spent", "decimal(18,2)", "How much."),
+        Column("tags", "array<string>"),
+        Column("seen", "timestamp"),
+    ),
+    primary_key=("customer_id",),
+)
+SEEN = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
+CARRIED = {"run_id": "run-1", "sources": {"silver.orders": 4}}
+DDL = "customer_id string, spent decimal(18,2), tags array<string>, seen timestamp"
+
+
+def customers(session: "SparkSession", *rows: tuple[str | None, str | None]) -> "DataFrame":
+    """A frame of the contract, with the same tags and time in each row."""
+    data = [(key, None if spent is None else Decimal(spent), ["x"], SEEN) for key, spent in rows]
+    return session.createDataFrame(data, DDL)
+
+
+def target(folder: Path, contract: Contract = CUSTOMERS, **properties: str) -> Target:
+    """The contract's table in the folder."""
+    place = folder / contract.table.replace(".", "/")
+    table = PathTable(str(place), SparkSession.active)
+    return Target(table, contract, properties, CARRIED)
+
+
+def rows_on_disk(to: Target, version: int | None = None) -> list[dict[str, Any]]:
+    """Rows as deltalake reads them, sorted."""
+    found = DeltaTable(to.table.location, version=version).to_pyarrow_table().to_pylist()
+    return sorted(found, key=repr)
+
+
+def columns_on_disk(to: Target) -> list[tuple[str, Any, Mapping[str, Any]]]:
+    """Columns as Delta's log has them: name, type, metadata."""
+    fields = json.loads(DeltaTable(to.table.location).schema().to_json())["fields"]
+    return [(item["name"], item["type"], item["metadata"]) for item in fields]
+
+
+def test_new_table_has_rows_comments_properties_and_metadata(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path, **{"delta.logRetentionDuration": "interval 3650 days"})
+
+    write = to.write(customers(engine_session, ("a", "1.50"), ("b", None)), "replace")
+
+    assert write == Write(before=None, after=1, rows=2)
+    assert rows_on_disk(to) == [
+        {"customer_id": "a", "spent": Decimal("1.50"), "tags": ["x"], "seen": SEEN},
+        {"customer_id": "b", "spent": None, "tags": ["x"], "seen": SEEN},
+    ]
+    array = {"type": "array", "elementType": "string", "containsNull": True}
+    assert columns_on_disk(to) == [
+        ("customer_id", "string", {"comment": "Who."}),
+        ("spent", "decimal(18,2)", {"comment": "How much."}),
+        ("tags", array, {}),
+        ("seen", "timestamp", {}),
+    ]
+    on_disk = DeltaTable(to.table.location)
+    assert on_disk.metadata().description == "It's what a customer bought."
+    assert on_disk.metadata().configuration == {
+        "delta.dataSkippingStatsColumns": "customer_id,seen",
+        "delta.logRetentionDuration": "interval 3650 days",
+    }
+    [commit] = to.table.commits()
+    assert (commit.version, commit.row_count, commit.metadata) == (1, 2, CARRIED)
+    assert [path.name for path in (tmp_path / "gold_core").iterdir()] == ["customers"]
+
+
+def test_replace_keeps_comments_and_history(engine_session: "SparkSession", tmp_path: Path) -> None:
+    to = target(tmp_path)
+    to.write(customers(engine_session, ("a", "1.50")), "replace")
+    before, pinned = columns_on_disk(to), to.table.read(1)
+
+    write = to.write(customers(engine_session, ("c", "2.00"), ("d", "3.00")), "replace")
+
+    assert write == Write(before=1, after=2, rows=2)
+    assert [row["customer_id"] for row in rows_on_disk(to)] == ["c", "d"]
+    assert [row["customer_id"] for row in rows_on_disk(to, version=1)] == ["a"]
+    assert [row.customer_id for row in pinned.collect()] == ["a"]
+    assert columns_on_disk(to) == before
+    assert (to.table.row_count(), to.table.row_count(1)) == (2, 1)
+    assert [commit.version for commit in to.table.commits()] == [1, 2]
+
+
+def test_no_rows_are_a_commit_and_empty_the_table(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path)
+    to.write(customers(engine_session, ("a", "1.50")), "replace")
+
+    for version in (2, 3):
+        write = to.write(customers(engine_session), "replace")
+        assert write == Write(before=version - 1, after=version, rows=0)
+
+    assert rows_on_disk(to) == to.table.read(3).collect() == []
+    assert to.table.row_count() == 0
+    assert [commit.metadata for commit in to.table.commits()] == [CARRIED] * 3
+
+
+def test_append_adds_all_rows_append_new_those_of_unknown_keys(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path)
+    row = customers(engine_session, ("a", "1.50"))
+
+    assert to.write(row, "append_new") == Write(before=None, after=1, rows=1)
+    assert to.write(row, "append_new") == Write(before=1, after=1, rows=0)
+    assert to.write(row, "append") == Write(before=1, after=2, rows=1)
+    assert to.write(row.union(customers(engine_session, ("b", "2.00"))), "append_new") == Write(
+        before=2, after=3, rows=1
+    )
+    assert [row["customer_id"] for row in rows_on_disk(to)] == ["a", "a", "b"]
+
+
+def test_replace_changed_leaves_equal_content_alone(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = replace(target(tmp_path), metadata={**CARRIED, "definition_hash": "one"})
+    other = replace(to, metadata={**CARRIED, "definition_hash": "other"})
+
+    def write(to: Target, *rows: tuple[str, str | None]) -> Write:
+        return to.write(customers(engine_session, *rows), "replace_changed")
+
+    assert write(to, ("a", "1.50"), ("b", None)) == Write(before=None, after=1, rows=2)
+    assert write(to, ("b", None), ("a", "1.50")) == Write(before=1, after=1, rows=2)
+    assert write(to, ("b", None), ("a", "1.51")) == Write(before=1, after=2, rows=2)
+    assert write(other, ("b", None), ("a", "1.51")) == Write(before=2, after=3, rows=2)
+    hashes = [commit.metadata["content_hash"] for commit in to.table.commits()]
+    assert hashes[0] != hashes[1] == hashes[2]
+    assert write(other, ("b", None), ("a", "1.51")).after == 3
+
+
+def test_frame_that_does_not_fit_is_refused_before_any_write(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path)
+    to.write(customers(engine_session, ("a", "1.50")), "replace")
+    frame = engine_session.sql(
+        "select 'a' customer_id, cast(1.5 as double) spent, timestamp'2026-01-01 00:00:00' seen,"
+        " 'x' extra"
+    )
+
+    for mode in MODES:
+        with pytest.raises(UserError, match=r"spent: expected decimal\(18,2\), found double"):
+            to.write(frame, mode)
+    assert to.table.version() == 1
+
+
+def test_contract_that_moved_on_adds_and_loosens_columns(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    target(tmp_path).write(customers(engine_session, ("a", "1.50")), "replace")
+    relaxed = (Column("customer_id", "string", "Who."), *CUSTOMERS.columns[1:])
+    to = target(
+        tmp_path, replace(CUSTOMERS, columns=(*relaxed, Column("city", "string", "Where.")))
+    )
+
+    frame = customers(engine_session, (None, "1.50")).selectExpr("*", "'Porto' city")
+    to.write(frame, "append")
+
+    assert [(row["customer_id"], row["city"]) for row in rows_on_disk(to)] == [
+        ("a", None), (None, "Porto")
+    ]  # fmt: skip
+    assert columns_on_disk(to)[-1] == ("city", "string", {"comment": "Where."})
+    assert columns_on_disk(to)[0] == ("customer_id", "string", {"comment": "Who."})
+
+
+RAW = Contract("bronze.raw", (Column("_row_number", "bigint", "Ordinal."),), open=True)
+
+
+def test_open_table_takes_any_column_and_keeps_what_is_missing(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path, RAW)
+    to.write(engine_session.sql("select 'x' a, cast(1 as bigint) _row_number"), "replace")
+    assert [name for name, _, _ in columns_on_disk(to)] == ["a", "_row_number"]
+
+    to.write(engine_session.sql("select 'y' b, cast(1 as bigint) _row_number"), "replace")
+
+    assert rows_on_disk(to) == [{"a": None, "_row_number": 1, "b": "y"}]
+
+
+@pytest.mark.parametrize("name", ["a b", "quantité (kg)", "x;y", "tab\there", "a`b", "a.b", "a'b"])
+def test_open_table_keeps_odd_names(
+    engine_session: "SparkSession", tmp_path: Path, name: str
+) -> None:
+    quoted = name.replace("`", "``")
+    frame = engine_session.sql(f"select 'x' a, 'y' `{quoted}`, cast(1 as bigint) _row_number")
+    added, made = target(tmp_path / "added", RAW), target(tmp_path / "made", RAW)
+    added.write(frame.select("a", "_row_number"), "replace")
+
+    for to in (added, made):
+        to.write(frame, "replace")
+        found = to.table.read(to.table.version())
+        assert sorted(found.columns) == sorted(["a", "_row_number", name])
+        assert found.select(f"`{quoted}`").collect() == [("y",)]
+        assert isinstance(to.table, PathTable)
+        assert to.table.head(5) == [{"a": "x", "_row_number": 1, name: "y"}]
+        assert to.table.row_count() == 1
+
+
+def test_open_table_takes_a_column_in_another_case(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path, RAW)
+    to.write(engine_session.sql("select 'x' a, 'y' b, cast(1 as bigint) _row_number"), "replace")
+    other_case = engine_session.sql("select 'x' A, cast(1 as bigint) _row_number")
+
+    to.write(other_case, "replace")
+    assert sorted(to.table.read(2).columns) == ["A", "_row_number", "b"]
+    assert rows_on_disk(to) == [{"A": "x", "_row_number": 1, "b": None}]
+
+    to.write(engine_session.sql("select 'x' a, cast(1 as bigint) _row_number"), "replace")
+    assert rows_on_disk(to) == [{"a": "x", "_row_number": 1, "b": None}]
+    assert rows_on_disk(to, version=1) == [{"a": "x", "b": "y", "_row_number": 1}]
+    with pytest.raises(Exception, match=r"(?i)duplicate|already exists"):
+        to.write(other_case, "append")
+    assert to.table.row_count() == 1
+
+
+def test_failed_first_write_leaves_no_table(engine_session: "SparkSession", tmp_path: Path) -> None:
+    frame = (
+        customers(engine_session, ("a", "1.50"))
+        .selectExpr("raise_error('broken') as customer_id", "spent", "tags", "seen")
+        .selectExpr("cast(customer_id as string) customer_id", "spent", "tags", "seen")
+    )
+
+    with pytest.raises(Exception, match="broken"):
+        target(tmp_path).write(frame, "replace")
+    assert list((tmp_path / "gold_core").iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_once_it_is_old(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    old, young = (tmp_path / "gold_core" / f".customers.{name}" for name in ("old", "young"))
+    for folder, seconds in ((old, 7200), (young, 60)):
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - seconds,) * 2)
+    (tmp_path / "gold_core" / "customers").mkdir()
+
+    target(tmp_path).write(customers(engine_session, ("a", "1.50")), "replace")
+
+    assert sorted(path.name for path in (tmp_path / "gold_core").iterdir()) == [
+        ".customers.young", "customers"
+    ]  # fmt: skip
+
+
+def test_equal_decimals_of_a_file_are_read_exactly(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    spent = Decimal("9999999999999999.01")
+    columns = (Column("customer_id", "string"), Column("spent", "decimal(18,2)"))
+    frame = engine_session.createDataFrame(
+        [("a", spent), ("b", spent)], "customer_id string, spent decimal(18,2)"
+    )
+    contract = Contract("gold_core.customers", columns)
+    at_first, later = target(tmp_path / "first", contract), target(tmp_path / "later", contract)
+    replace(later, contract=replace(contract, columns=columns[:1])).write(
+        frame.select("customer_id"), "replace"
+    )
+
+    for to in (at_first, later):
+        write = to.write(frame, "replace")
+        assert {row["spent"] for row in to.table.read(write.after).collect()} == {spent}
+
+
+def test_other_writer_in_the_midst_of_a_write_is_named(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path)
+    to.write(customers(engine_session, ("a", "1.50")), "replace")
+    location = to.table.location
+
+    def overtake(key: str) -> str:
+        other = DeltaTable(location)
+        write_deltalake(other, other.to_pyarrow_table(), mode="overwrite")
+        return key
+
+    frame = customers(engine_session, ("b", "2.50"))
+    overtaken = frame.withColumn("customer_id", F.udf(overtake, "string")("customer_id"))
+
+    with pytest.raises(UserError) as raised:
+        to.write(overtaken, "replace")
+    assert str(raised.value) == (
+        "gold_core.customers: another run wrote the table while this one was writing it; the rows"
+        " of this run were not written. Run again, one run at a time."
+    )
+    assert [row["customer_id"] for row in rows_on_disk(to)] == ["a"]
