@@ -65,7 +65,7 @@ print(engines.session_is_running())
 
 
 @pytest.mark.parametrize(
-    ("version", "found"), [(None, "no java"), ("11.0.2", 'java is \'openjdk version "11.0.2"')]
+    ("version", "found"), [(None, "no java"), ("11.0.2", 'bin/java: openjdk version "11.0.2"')]
 )
 def test_spark_without_a_fitting_java(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str | None, found: str
