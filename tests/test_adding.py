@@ -95,6 +95,18 @@ def test_a_limit_of_one_source_names_it(lakehouse: ContractedLakehouse) -> None:
     )
 
 
+def test_a_missing_folder_of_one_source_is_found_before_any_write(
+    lakehouse: ContractedLakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAW_RETURNS_PATH", "/no/such/folder")
+
+    message = lakehouse.refused()
+
+    assert "/no/such/folder" in message
+    assert "RAW_RETURNS_PATH" in message
+    assert lakehouse.versions() == {}
+
+
 def test_what_follows_from_a_source_has_no_contract_file(lakehouse: ContractedLakehouse) -> None:
     file = lakehouse.conf / "base/contracts/bronze/returns_raw.odcs.yaml"
     file.parent.mkdir(exist_ok=True)

@@ -102,6 +102,26 @@ def test_an_entry_without_a_type_or_a_pattern_is_refused(conf: Path) -> None:
         assert named in str(raised.value)
 
 
+@pytest.mark.parametrize("entry", ["null", "5", "[a]"])
+def test_an_entry_that_is_no_mapping_is_refused(conf: Path, entry: str) -> None:
+    (conf / "local/catalog.yml").write_text(f"landing_sales: {entry}\n")
+
+    with pytest.raises(UserError, match="landing_sales: expected an entry of keys and values"):
+        _ = loader(conf)["catalog"]
+
+
+def test_a_list_that_the_variable_replaces_is_not_said_to_be_used(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (conf / "local/ml_models.json").write_text(MINE)
+    monkeypatch.setenv("PIPELINE_CONFIG_PATH", str(conf / "base/ml_models.json"))
+
+    declared = loader(conf).declared
+
+    assert [model.model_name for model in declared.models] == ["churn_model", "clv_model"]
+    assert declared.overrides == []
+
+
 def test_a_run_uses_what_conf_local_holds_and_says_so(
     conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_engine: object
 ) -> None:

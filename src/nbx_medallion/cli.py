@@ -18,6 +18,7 @@ from nbx_medallion.contracts.reference import reference
 from nbx_medallion.errors import ConfigurationError
 from nbx_medallion.pipeline_registry import register_pipelines
 from nbx_medallion.run.checks import check_contracts, table_inputs
+from nbx_medallion.run.session import own_engine
 
 DOCUMENT = Path("docs/DATA_CONTRACTS_AND_RULES.md")
 START = "<!-- made by `kedro contracts docs`: what is below is not edited by hand -->\n"
@@ -73,15 +74,17 @@ def check(metadata: ProjectMetadata) -> None:
     code or a model uses does not exist. Needs no engine and no table.
     """
     conf, arguments = metadata.project_path / settings.CONF_SOURCE, settings.CONFIG_LOADER_ARGS
-    for folder in sorted(path for path in conf.iterdir() if path.is_dir()):
-        if folder.name == arguments["base_env"]:
-            continue
-        config = MedallionConfigLoader(str(conf), env=folder.name, **arguments)
+    environments = sorted(path.name for path in conf.iterdir() if path.is_dir())
+    environments.remove(arguments["base_env"])
+    for environment in environments:
+        config = MedallionConfigLoader(str(conf), env=environment, **arguments)
         declared = config.declared
         for table in declared.tables:
             declared.contract(table).check_sql()
-        catalog = DataCatalog.from_config(config["catalog"])
-        check_contracts(declared, table_inputs(register_pipelines()["__default__"], catalog))
+        with own_engine():
+            catalog = DataCatalog.from_config(config["catalog"])
+            inputs = table_inputs(register_pipelines()["__default__"], catalog)
+        check_contracts(declared, inputs)
         click.echo(
             f"{config.environment}: {len(declared.tables)} contracts and"
             f" {len(declared.models)} model versions are valid."

@@ -116,8 +116,11 @@ class MedallionConfigLoader(OmegaConfigLoader):
         return Path(self._get_conf_env_path(env)).as_posix()
 
     def _read(self, file: str) -> str:
-        with self._fs.open(file, "rb") as stream:
-            content = stream.read()
+        try:
+            with self._fs.open(file, "rb") as stream:
+                content = stream.read()
+        except IsADirectoryError:
+            raise ConfigurationError(f"{file}: expected a file, found a folder.") from None
         try:
             return str(content.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
@@ -179,7 +182,9 @@ class Declarations:
     def overrides(self) -> list[str]:
         """Files of the environment that are used in place of base's, or beside them."""
         base = f"conf/{self._loader.base_env}/"
-        return [file for file in self._files.values() if not file.startswith(base)]
+        unused = {_MODELS_FILE} if os.environ.get(MODELS_VARIABLE) else set()
+        used = [file for name, file in self._files.items() if name not in unused]
+        return [file for file in used if not file.startswith(base)]
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
@@ -348,7 +353,14 @@ def _completed(catalog: dict[str, Any]) -> dict[str, Any]:
         patterns, default_runtime_patterns=DataCatalog.default_runtime_patterns
     )
     for name, entry in catalog.items():
-        if name in patterns or name.startswith("_") or "type" in entry:
+        if name in patterns or name.startswith("_"):
+            continue
+        if not isinstance(entry, dict):
+            raise ConfigurationError(
+                f"{name}: expected an entry of keys and values, found {entry!r}. Correct it in"
+                " catalog.yml of conf/base or of the environment."
+            )
+        if "type" in entry:
             continue
         if not resolver.match_dataset_pattern(name):
             raise ConfigurationError(

@@ -257,6 +257,14 @@ class LandingDataset(ReadOnlyDataset):
         on_spark = runs_delta_on_spark(session)
         return landing_frames(session, self._source.name, scan, all_at_once=not on_spark)
 
+    def check(self) -> None:
+        """Find what would make a run fail, before it starts.
+
+        Raises:
+            UserError: The path holds no file, or one cannot be read.
+        """
+        list_landing(*self._place)
+
     def preview(self, nrows: int = 20) -> TablePreview:
         """The first records at most, read without an engine."""
         return TablePreview(preview_rows(*self._place, self._dialect, nrows))

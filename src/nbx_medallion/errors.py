@@ -73,13 +73,13 @@ def explain(document: Any, detail: Mapping[str, Any], hint: Callable[[str], str]
     """
     kind, place, key = detail["type"], "", ""
     for part in detail["loc"]:
-        if isinstance(part, int):
+        if isinstance(part, int) and isinstance(document, list):
             document = document[part]
             name = document.get("name") if isinstance(document, dict) else None
             place += f"[{name if isinstance(name, str) else part}]"
         elif part != "[key]":
-            document, key = document.get(part) if isinstance(document, dict) else None, part
-            place += f".{part}" if re.fullmatch(r"[\w.]+", part) else f"[{json.dumps(part)}]"
+            document, key = document.get(part) if isinstance(document, dict) else None, str(part)
+            place += f".{key}" if re.fullmatch(r"[\w.]+", key) else f"[{json.dumps(key)}]"
     place = place.removeprefix(".") or "$"
     if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"{place}: is not supported here.{hint(key)}"

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyspark.sql import functions as F
 
 from nbx_medallion.contracts.casts import strict_cast
 from nbx_medallion.contracts.functions import to_column
@@ -167,3 +168,17 @@ def test_what_the_engines_would_not_compute_alike_is_refused(text: str, what: st
     with pytest.raises(ExpressionError) as caught:
         parse_expression(text)
     assert what in str(caught.value)
+
+
+@pytest.mark.parametrize("items", [300, 3000])
+def test_long_lists_and_small_constants_are_computed(session: SparkSession, items: int) -> None:
+    listed = ", ".join(f"'{item}'" for item in range(items))
+    frame = session.createDataFrame([("7", "1"), ("x", "0")], "a string, b string")
+    inputs = {"a": F.col("a"), "b": F.col("b")}
+
+    within = to_column(parse_expression(f"a in ({listed})"), inputs)
+    small = to_column(parse_expression("cast(b as decimal(10,2)) > 0.00000000001"), inputs)
+
+    assert [tuple(row) for row in frame.select(within, small).collect()] == [
+        (True, True), (False, False)
+    ]  # fmt: skip

@@ -225,6 +225,7 @@ def test_all_that_does_not_go_together_is_in_one_message() -> None:
   - {name: d, physicalType: string, logicalTypeOptions: {maximum: z, maxLength: 1}}
   - {name: e, physicalType: int, logicalTypeOptions: {minimum: 3, maximum: 2}}
   - {name: f, physicalType: array<string>, quality: [{metric: invalidValues, mustBeLessThan: 1}]}
+  - {name: _Row_Number, physicalType: bigint}
 """,
         head=HEAD.replace("id: silver.sales_clean", "id: sales"),
     ) == [
@@ -235,6 +236,7 @@ def test_all_that_does_not_go_together_is_in_one_message() -> None:
         f"{C}[d].logicalTypeOptions.maximum: does not apply to a string",
         f"{C}[e].logicalTypeOptions: no value is from 3 to 2",
         f"{C}[f].physicalType: expected what a received text can be, found array<string>",
+        f"{C}[_Row_Number].name: expected another name, '_Row_Number' is a column of ours",
         f"{C}[f].quality[quarantined_records]: a limit is the table's, a column's values have"
         " `enum` and `logicalTypeOptions.pattern`",
         f"{C}: the name 'b' is used 2 times, case aside",

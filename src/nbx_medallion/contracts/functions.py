@@ -71,7 +71,7 @@ def to_column(expression: T.Expression, inputs: Mapping[str, Column]) -> Column:
     if expression.op == "input":
         return inputs[value]
     if expression.op == "literal":
-        literal = F.lit(str(value) if isinstance(value, Decimal) else value)
+        literal = F.lit(format(value, "f") if isinstance(value, Decimal) else value)
         return literal if kind == T.NULL else literal.cast(str(kind))
     if expression.op == "constant":
         return F.lit(value)

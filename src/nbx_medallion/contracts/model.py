@@ -111,8 +111,8 @@ class Column:
     maximum: T.Scalar | None = _option("maximum")
     exclusive_minimum: T.Scalar | None = _option("exclusiveMinimum")
     exclusive_maximum: T.Scalar | None = _option("exclusiveMaximum")
-    min_length: Annotated[StrictInt, Field(ge=0)] | None = _option("minLength")
-    max_length: Annotated[StrictInt, Field(ge=0)] | None = _option("maxLength")
+    min_length: Annotated[StrictInt, Field(ge=0, lt=2**31)] | None = _option("minLength")
+    max_length: Annotated[StrictInt, Field(ge=0, lt=2**31)] | None = _option("maxLength")
 
     @field_validator("enum", *BOUNDS, mode="plain")
     @classmethod
@@ -190,8 +190,8 @@ class Limit:
 
     name: str = "quarantined_records"
     metric: Literal["invalidValues"] = "invalidValues"
-    must_be_less_than: Decimal | None = None
-    must_be_less_or_equal_to: Decimal | None = None
+    must_be_less_than: Annotated[Decimal, Field(gt=0, lt=10**18)] | None = None
+    must_be_less_or_equal_to: Annotated[Decimal, Field(ge=0, lt=10**18)] | None = None
     unit: Literal["rows", "percent"] = "rows"
     severity: Severity = "error"
     description: Text = ""

@@ -49,7 +49,7 @@ def portable_pattern(pattern: str) -> str:
     translated = _TOKEN.sub(_translated, pattern)
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ExpressionError(f"is not a regular expression: {error}") from None
     return translated
 

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 
 from nbx_medallion.contracts import model
+from nbx_medallion.contracts.lineage import RESERVED
 from nbx_medallion.contracts.model import Column, Contract, Limit, Rule
 from nbx_medallion.errors import ConfigurationError, did_you_mean, explain, unusable
 
@@ -202,6 +203,8 @@ def _load(text: str, file: str) -> Any:
         mark, what = getattr(error, "problem_mark", None), getattr(error, "problem", error)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigurationError(f"{file}: {where}not valid YAML: {what}") from None
+    except (ValueError, AttributeError) as error:  # a date or number that there is not
+        raise ConfigurationError(f"{file}: not valid YAML: {error}") from None
     except RecursionError:
         raise ConfigurationError(f"{file}: is nested too deeply to be read. Simplify it.") from None
 
@@ -240,6 +243,8 @@ def _contradictions(document: _Document, schema: str, name: str) -> Iterator[str
 
 def _of_column(column: _Property, enforced: bool) -> Iterator[str]:
     kind = column.type
+    if enforced and column.name.lower() in RESERVED:
+        yield f"name: expected another name, {column.name!r} is a column of ours"
     given = [name for name in (*model.BOUNDS, *model.OF_TEXT) if getattr(column, name) is not None]
     if not enforced:
         used = {

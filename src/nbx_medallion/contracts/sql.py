@@ -126,7 +126,10 @@ def _between(this: T.Expression, low: T.Expression, high: T.Expression) -> T.Exp
 
 
 def _in(this: T.Expression, expressions: Sequence[T.Expression] = ()) -> T.Expression:
-    return reduce(partial(apply, "Or"), (apply("EQ", this, item) for item in expressions), _FALSE)
+    found = [apply("EQ", this, item) for item in expressions] or [_FALSE]
+    while len(found) > 1:  # by halves: a list of hundreds is nested a few levels only
+        found = [reduce(partial(apply, "Or"), found[at : at + 2]) for at in range(0, len(found), 2)]
+    return found[0]
 
 
 def _literal(this: str, is_string: bool = False) -> T.Expression:

@@ -79,6 +79,8 @@ class RunHooks:
         for dataset in used.values():
             if isinstance(dataset, DeltaTableDataset | LandingDataset):
                 dataset.run = self._run
+            if isinstance(dataset, LandingDataset):
+                dataset.check()
         checks.check_contracts(declared, self._run.inputs)
         models = [model for model in declared.models if model.table in self._run.inputs]
         check_write_once(
