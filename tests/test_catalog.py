@@ -17,8 +17,8 @@ from nbx_medallion.run.session import MedallionSession
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
 CONVENTION = re.compile(
     r"(landing|bronze|silver|gold_core|ml_registry|ops)_[a-z0-9_]+|run_summary"
-    r"|[a-z][a-z0-9_]*_v[1-9][0-9]*\.(contract|dataset(@table|@commit)?)"
-    r"|sales\.(landing_files|silver_contract|profile)"
+    r"|[a-z][a-z0-9_]*_v[1-9][0-9]*\.(dataset_contract|dataset(@table|@commit)?)"
+    r"|sales\.(landing_files|silver_contract|silver_profile)"
 )
 
 
@@ -44,7 +44,7 @@ def test_each_dataset_of_the_pipelines_resolves_to_a_declared_one(env: str) -> N
         for name in pipeline.datasets()
         if not name.startswith("params:") and type(catalog.get(name)) is MemoryDataset
     ]
-    assert in_memory == ["sales.profile"]
+    assert in_memory == ["sales.silver_profile"]
 
 
 def test_names_follow_the_convention(env: str) -> None:
@@ -165,3 +165,14 @@ def test_each_source_and_model_version_is_a_namespace() -> None:
             "clean_records", "profile_records",
         )
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["landing_files", "gold_core_x", "ml_registry_x", "ops_x"])
+def test_names_inside_a_namespace_are_told_from_those_of_tables(name: str) -> None:
+    catalog, _ = load("local")
+    of = catalog.config_resolver.match_dataset_pattern
+
+    inside = ("landing_files", "silver_contract", "silver_profile")
+    assert [of(f"{name}.{part}") for part in inside] == [f"{{source}}.{part}" for part in inside]
+    parts = ("dataset_contract", "dataset@table", "dataset@commit")
+    assert [of(f"{name}_v1.{part}") for part in parts] == [f"{{model}}.{part}" for part in parts]

@@ -26,7 +26,7 @@ from nbx_medallion.tables.run import RunTables
 
 LEDGER = "ops_run_ledger"
 SUMMARY = "run_summary"
-PROFILE = ".profile"
+PROFILE = ".silver_profile"
 _RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z(-[A-Za-z0-9_-]{1,64})?")
 
 

@@ -38,7 +38,7 @@ def test_each_version_is_a_namespace_of_its_own() -> None:
     pipeline = gold_ml.create_pipeline(DEFINITIONS)
     assert {node.name: (node.inputs, node.outputs, node.tags) for node in pipeline.nodes} == {
         f"{d.namespace}.build_ml_dataset": (
-            ["gold_core_customer_metrics", f"{d.namespace}.contract"],
+            ["gold_core_customer_metrics", f"{d.namespace}.dataset_contract"],
             [f"{d.namespace}.dataset@table"],
             {"gold_ml", d.model_name},
         )
@@ -54,7 +54,7 @@ def test_a_namespace_runs_alone_on_what_is_stored() -> None:
     )
     alone = whole.filter(node_namespaces=["churn_model_v1"])
     assert [node.name for node in alone.nodes] == ["churn_model_v1.build_ml_dataset"]
-    assert alone.inputs() == {"gold_core_customer_metrics", "churn_model_v1.contract"}
+    assert alone.inputs() == {"gold_core_customer_metrics", "churn_model_v1.dataset_contract"}
     assert alone.outputs() == {"churn_model_v1.dataset@table"}
 
 

@@ -131,8 +131,8 @@ def test_the_node_reads_commits_after_the_tables_are_written() -> None:
     ]
     assert pipeline.inputs() == {
         "silver_sales_clean",
-        "churn_model_v1.contract",
-        "clv_model_v12.contract",
+        "churn_model_v1.dataset_contract",
+        "clv_model_v12.dataset_contract",
     }
     assert pipeline.outputs() == {"ml_registry_model_versions"}
 

@@ -324,7 +324,7 @@ def test_the_pipeline_splits_bronze_into_the_silver_tables_of_each_source() -> N
         "silver_sales_superseded",
         "silver_sales_clean",
         "silver_sales_quarantine",
-        "sales.profile",
+        "sales.silver_profile",
     }
     assert {node.name for node in pipeline.nodes} == {
         f"{source}.{node.func.__name__}"

@@ -22,7 +22,7 @@ def create_pipeline(definitions: Iterable[ModelDefinition]) -> Pipeline:
         [
             Node(
                 build_ml_dataset,
-                inputs=["source", "contract"],
+                inputs=["source", "dataset_contract"],
                 outputs="dataset@table",
                 name="build_ml_dataset",
             )

@@ -39,7 +39,7 @@ def create_pipeline(sources: Iterable[Source]) -> Pipeline:
             Node(
                 profile_records,
                 inputs=["clean", "quarantine", "silver_contract"],
-                outputs="profile",
+                outputs="silver_profile",
                 name="profile_records",
             ),
         ],
