@@ -161,7 +161,7 @@ def test_bad_model_list_is_refused_before_an_engine_starts(kedro: Command) -> No
     ("variable", "path", "message"),
     [
         ("PIPELINE_CONFIG_PATH", "missing.json", "a JSON file with the model list, found nothing"),
-        ("PIPELINE_CONFIG_PATH", ".", "a JSON file with the model list, found is a directory"),
+        ("PIPELINE_CONFIG_PATH", ".", "a JSON file with the model list, found no file"),
         ("RAW_SALES_PATH", "missing", "RAW_SALES_PATH"),
         ("LAKEHOUSE_ROOT", "landing/a.csv", "a folder that tables can be written to, found that"),
     ],

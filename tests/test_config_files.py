@@ -112,6 +112,6 @@ def test_a_model_list_that_has_no_end(conf: Path, monkeypatch: pytest.MonkeyPatc
     os.mkfifo(pipe)
     monkeypatch.setenv("PIPELINE_CONFIG_PATH", str(pipe))
     assert refused(conf, "parameters") == (
-        f"PIPELINE_CONFIG_PATH={pipe}: expected a JSON file with the model list, found a device or"
-        f" a pipe ({pipe}). Correct the variable, or unset it to use the project's own."
+        f"PIPELINE_CONFIG_PATH={pipe}: expected a JSON file with the model list, found no file,"
+        f" but something else ({pipe}). Correct the variable, or unset it to use the project's own."
     )

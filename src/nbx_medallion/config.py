@@ -105,29 +105,26 @@ class MedallionConfigLoader(OmegaConfigLoader):
         return dict(sorted(found.items()))
 
     def read(self, file: str) -> str:
-        """The text of a file of `files`.
-
-        Raises:
-            UserError: It is not UTF-8.
-        """
-        return self._read(f"{self._folder('')}/{file.removeprefix('conf/')}")
+        """The text of a file of `files`."""
+        return self.read_text(f"{self._folder('')}/{file.removeprefix('conf/')}")
 
     def _folder(self, env: str) -> str:
         return Path(self._get_conf_env_path(env)).as_posix()
 
-    def _read(self, file: str) -> str:
+    def read_text(self, file: str) -> str:
+        """The text of any file.
+
+        Raises:
+            UserError: It cannot be read, or is not UTF-8.
+        """
         try:
             with self._fs.open(file, "rb") as stream:
-                content = stream.read()
-        except IsADirectoryError:
-            raise ConfigurationError(f"{file}: expected a file, found a folder.") from None
-        try:
-            return str(content.decode("utf-8-sig"))
+                return str(stream.read().decode("utf-8-sig"))
         except UnicodeDecodeError as error:
-            raise ConfigurationError(
-                f"{file}: expected UTF-8 text, found other bytes (at byte {error.start}). Restore"
-                " the file, or save it as UTF-8."
-            ) from error
+            found = f"other bytes (at byte {error.start}). Restore the file, or save it as UTF-8."
+        except OSError as error:
+            found = f"{(error.strerror or str(error)).lower()}. Restore the file, or its rights."
+        raise ConfigurationError(f"{file}: expected UTF-8 text, found {found}")
 
     def _read_dir_configs(
         self, conf_path: str, patterns: list[str], *args: Any, **kwargs: Any
@@ -153,9 +150,7 @@ class MedallionConfigLoader(OmegaConfigLoader):
 
     def _check_mapping(self, file: str) -> None:
         try:
-            content = yaml.safe_load(self._read(file))
-        except OSError as error:
-            found = (error.strerror or str(error)).lower()
+            content = yaml.safe_load(self.read_text(file))
         except yaml.YAMLError as error:
             found = " ".join(str(error).replace('"<unicode string>", ', "").split())
         else:
@@ -183,8 +178,8 @@ class Declarations:
         """Files of the environment that are used in place of base's, or beside them."""
         base = f"conf/{self._loader.base_env}/"
         unused = {_MODELS_FILE} if os.environ.get(MODELS_VARIABLE) else set()
-        used = [file for name, file in self._files.items() if name not in unused]
-        return [file for file in used if not file.startswith(base)]
+        files = self._files.items()
+        return [f for name, f in files if name not in unused and not f.startswith(base)]
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
@@ -282,20 +277,14 @@ class Declarations:
                 )
             return file, self._loader.read(file)
         path = Path(path_from_variable(MODELS_VARIABLE))
-        try:
-            if path.exists() and not (path.is_file() or path.is_dir()):
-                raise OSError("a device or a pipe")
-            return given, path.read_bytes().decode("utf-8-sig")
-        except FileNotFoundError:
-            found = "nothing there"
-        except UnicodeDecodeError as error:
-            found = f"bytes that are not UTF-8 (at byte {error.start})"
-        except OSError as error:
-            found = (error.strerror or str(error)).lower()
-        raise ConfigurationError(
-            f"{MODELS_VARIABLE}={given}: expected a JSON file with the model list, found {found}"
-            f" ({path.absolute()}). Correct the variable, or unset it to use the project's own."
-        )
+        if not path.is_file():
+            found = "no file, but something else" if path.exists() else "nothing there"
+            raise ConfigurationError(
+                f"{MODELS_VARIABLE}={given}: expected a JSON file with the model list, found"
+                f" {found} ({path.absolute()}). Correct the variable, or unset it to use the"
+                " project's own."
+            )
+        return given, self._loader.read_text(path.as_posix())
 
 
 def current_config() -> MedallionConfigLoader:

@@ -137,12 +137,11 @@ def _top_reasons(quarantine: DeltaTableDataset, most: int = 5) -> str:
         quarantine.load()
         .select(F.explode("_reasons").alias("reason"))
         .groupBy("reason")
-        .agg(F.count(F.lit(1)).alias("records"))
-        .orderBy(F.desc("records"), "reason")
-        .limit(most)
-        .collect()
+        .count()
+        .orderBy(F.desc("count"), "reason")
+        .head(most)
     )
-    return "\n".join(f"  {row['records']:,}  {row['reason']}" for row in counts)
+    return "\n".join(f"  {count:,}  {reason}" for reason, count in counts)
 
 
 def check_balance(what: str, received: int, parts: Mapping[str, int]) -> None:
@@ -156,9 +155,7 @@ def check_balance(what: str, received: int, parts: Mapping[str, int]) -> None:
         return
     listed = " + ".join(f"{name} {count:,}" for name, count in parts.items())
     total = f" = {found:,}" if len(parts) > 1 else ""
-    direction = (
-        f"{received - found:,} lost" if found < received else f"{found - received:,} too many"
-    )
+    direction = f"{abs(received - found):,} {'lost' if found < received else 'too many'}"
     raise TableError(
         f"Records are not accounted for: {what} {received:,}, but {listed}{total} ({direction})."
         " A table was changed by another program, or a layer has a fault. Run the whole pipeline"

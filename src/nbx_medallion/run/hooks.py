@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -111,19 +110,17 @@ class RunHooks:
             for kind, name, rows in data.collect():
                 counts = self._report.reasons if kind == "reason" else self._report.warnings
                 counts[name] = counts.get(name, 0) + rows
-        if not isinstance(dataset, DeltaTableDataset):
-            return
-        source = Source.of_table(dataset.table_name)
-        if source is None:
+        table = dataset.table_name if isinstance(dataset, DeltaTableDataset) else ""
+        if (source := Source.of_table(table)) is None:
             return
         contract = current_config().declared.contract(source.clean)
-        if dataset.table_name == source.raw:
+        if table == source.raw:
             notes = landing_notes(self._scan(source), contract)
             several = len(current_config().declared.sources) > 1
             named = [f"{source.name}: {note}" if several else note for note in notes]
             self._report.notes = named + self._report.notes
             checks.check_bronze(self._catalog, source)
-        if dataset.table_name == source.quarantine:
+        if table == source.quarantine:
             self._report.notes += checks.check_limits(self._catalog, source, contract.limits)
         if self._run.written.keys() >= {source.clean, source.quarantine, source.superseded}:
             checks.check_silver(self._catalog, source)
@@ -170,18 +167,15 @@ class RunHooks:
             main, version = next(iter(read.items()))
             rows_in = checks.stored(self._catalog, main).row_count(version)
         beside = (source.quarantine, source.superseded) if source and table == source.clean else ()
-        quarantined, superseded = [checks.stored(self._catalog, t).row_count() for t in beside] or (
-            0,
-            0,
-        )
+        counts = [checks.stored(self._catalog, name).row_count() for name in beside] or [0, 0]
         return LedgerRow(
             run_id=self._run.run_id,
             environment=self._run.environment,
             table_name=table,
             rows_in=rows_in,
             rows_out=write.rows,
-            rows_quarantined=quarantined,
-            rows_superseded=superseded,
+            rows_quarantined=counts[0],
+            rows_superseded=counts[1],
             delta_version_before=write.before,
             delta_version_after=write.after,
             seconds=round(write.seconds, 3),
@@ -194,16 +188,11 @@ def _dataset(namespace: str) -> str:
 
 def _git_sha(run_params: dict[str, Any]) -> str | None:
     """The parameter ``git_sha``, else the commit that is checked out; None outside git."""
-    given = (run_params.get("runtime_params") or {}).get("git_sha")
-    if given:
+    if given := (run_params.get("runtime_params") or {}).get("git_sha"):
         return str(given)
+    command = ["git", "-C", str(run_params["project_path"]), "rev-parse", "HEAD"]
     try:
-        found = subprocess.run(  # noqa: S603
-            ["git", "-C", str(Path(run_params["project_path"])), "rev-parse", "HEAD"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()

@@ -30,6 +30,12 @@ class LedgerRow:
         return self.delta_version_before == self.delta_version_after
 
 
+_HEADER = (
+    "| table | rows in | rows out | quarantined | superseded | version |",
+    "|---|--:|--:|--:|--:|--:|",
+)
+
+
 def check_run(run_id: str, ledger: Iterable[Mapping[str, Any]], expected: Iterable[str]) -> str:
     """Check a run by its ledger rows, and give them as a Markdown table.
 
@@ -48,21 +54,13 @@ def check_run(run_id: str, ledger: Iterable[Mapping[str, Any]], expected: Iterab
         )
     for source in dict.fromkeys(filter(None, map(Source.of_table, sorted(rows)))):
         received, cleaned = rows[source.raw], rows[source.clean]
-        parts = {
-            source.clean: cleaned["rows_out"],
-            "quarantine": cleaned["rows_quarantined"],
-            "superseded": cleaned["rows_superseded"],
-        }
+        parts = {source.clean: cleaned["rows_out"]}
+        parts |= {part: cleaned[f"rows_{part}"] for part in ("quarantined", "superseded")}
         read = {f"read for {source.clean}": cleaned["rows_in"]}
         check_balance("received", received["rows_in"], {source.raw: received["rows_out"]})
         check_balance(source.raw, cleaned["rows_in"], parts)
         check_balance(source.raw, received["rows_out"], read)
-    lines = [
-        f"Run `{run_id}` is whole and balances.",
-        "",
-        "| table | rows in | rows out | quarantined | superseded | version |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
+    lines = [f"Run `{run_id}` is whole and balances.", "", *_HEADER]
     lines += [
         f"| {name} | {row['rows_in']:,} | {row['rows_out']:,} | {row['rows_quarantined']:,}"
         f" | {row['rows_superseded']:,} | {row['delta_version_after']} |"

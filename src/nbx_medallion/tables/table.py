@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
+_CREATING = ("CREATE TABLE", "CREATE OR REPLACE TABLE")
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -68,10 +70,7 @@ class Table:
             )
         with self._asking("the catalog could not be asked for the table"):
             is_there = self.session().catalog.tableExists(self.location)
-        return is_there and self.latest().operation not in (
-            "CREATE TABLE",
-            "CREATE OR REPLACE TABLE",
-        )
+        return is_there and self.latest().operation not in _CREATING
 
     def latest(self) -> Commit:
         """The commit that made the current version."""
