@@ -27,10 +27,10 @@ def _frame(session: Any, reader: str, source: Path) -> Any:
     if reader == OURS:
         from nbx_medallion.landing.dialect import CsvDialect
         from nbx_medallion.landing.scan import scan_landing
-        from nbx_medallion.landing.source import landing_frames
+        from nbx_medallion.landing.source import landing_records
 
         scan = scan_landing(str(source), "RAW_SALES_PATH", CsvDialect())
-        return landing_frames(session, "sales", scan, all_at_once=True).records
+        return landing_records(session, scan, all_at_once=True)
     from pyspark.sql import functions as F
 
     records = session.read.option("header", True).csv(str(source))

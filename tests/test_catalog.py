@@ -18,7 +18,7 @@ ENVIRONMENTS = ("local", "dev", "staging", "prod")
 CONVENTION = re.compile(
     r"(landing|bronze|silver|gold_core|ml_registry|ops)_[a-z0-9_]+|run_summary"
     r"|[a-z][a-z0-9_]*_v[1-9][0-9]*\.(dataset_contract|dataset(@table|@commit)?)"
-    r"|sales\.(landing_files|silver_contract|silver_profile)"
+    r"|sales\.silver_(batches|new_records|clean_before|clean_replaced|contract|profile)"
 )
 
 
@@ -44,7 +44,7 @@ def test_each_dataset_of_the_pipelines_resolves_to_a_declared_one(env: str) -> N
         for name in pipeline.datasets()
         if not name.startswith("params:") and type(catalog.get(name)) is MemoryDataset
     ]
-    assert in_memory == ["sales.silver_profile"]
+    assert sorted(in_memory) == ["sales.silver_new_records", "sales.silver_profile"]
 
 
 def test_names_follow_the_convention(env: str) -> None:
@@ -61,7 +61,9 @@ def test_names_follow_the_convention(env: str) -> None:
 
 def test_each_catalog_entry_and_pattern_is_used(env: str) -> None:
     catalog, pipeline = load(env)
-    by_hooks = {"ops_run_ledger", "run_summary"}
+    by_hooks = {
+        "ops_landing_files", "ops_runs", "ops_run_ledger", "ops_rule_counts", "run_summary"
+    }  # fmt: skip
     used = pipeline.datasets() | by_hooks
 
     unused = [
@@ -161,7 +163,7 @@ def test_each_source_and_model_version_is_a_namespace() -> None:
     assert nodes("sales") == [
         f"sales.{name}"
         for name in (
-            "register_files", "ingest_records", "quarantine_records", "find_superseded",
+            "ingest_records", "select_records", "quarantine_records", "find_superseded",
             "clean_records", "profile_records",
         )
     ]  # fmt: skip
@@ -172,7 +174,11 @@ def test_names_inside_a_namespace_are_told_from_those_of_tables(name: str) -> No
     catalog, _ = load("local")
     of = catalog.config_resolver.match_dataset_pattern
 
-    inside = ("landing_files", "silver_contract", "silver_profile")
+    inside = (
+        "silver_batches", "silver_new_records", "silver_clean_before", "silver_clean_replaced",
+        "silver_contract",
+        "silver_profile",
+    )  # fmt: skip
     assert [of(f"{name}.{part}") for part in inside] == [f"{{source}}.{part}" for part in inside]
     parts = ("dataset_contract", "dataset@table", "dataset@commit")
     assert [of(f"{name}_v1.{part}") for part in parts] == [f"{{model}}.{part}" for part in parts]

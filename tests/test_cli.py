@@ -84,7 +84,7 @@ def test_a_run_ends_with_a_summary_and_needs_no_java(kedro: Command) -> None:
     summary = json.loads((kedro.root / "local" / "run_summary.json").read_text())
     assert summary["environment"] == "local"
     assert [row["table_name"] for row in summary["rows"]][:2] == [
-        "ops.landing_files", "bronze.sales_raw"
+        "bronze.sales_raw", "silver.sales_quarantine"
     ]  # fmt: skip
 
 

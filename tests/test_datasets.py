@@ -65,21 +65,39 @@ def test_within_a_run_a_table_has_one_version_and_commits_say_what_they_are_made
     dataset = DeltaTableDataset(table=METRICS, path=str(tmp_path))
     other = DeltaTableDataset(table=METRICS, path=str(tmp_path))
     dataset.save(rows("a"))
-    dataset.run = RunTables("run-1", "local", "abc", {METRICS: (METRICS,)})
+    dataset.run = RunTables(
+        "run-1", "local", "abc", {METRICS: (METRICS,)}, {METRICS: ("d3f", {"rules": "1"})},
+        found={METRICS: (1, 1)},
+    )  # fmt: skip
     assert dataset.load().count() == 1
 
-    other.save(rows("a", "b"))
-    assert dataset.load().count() == 1
     dataset.save(rows("c", "d", "e"))
 
     assert dataset.load().count() == 3
     written = dataset.run.written.pop(METRICS)
-    assert replace(written, seconds=0) == Write(before=2, after=3, rows=3)
+    assert replace(written, seconds=0) == Write(before=1, after=2, rows=3)
     [commit] = DeltaCommitsDataset(table=METRICS, path=str(tmp_path), mode="append").load()
-    assert (commit.version, commit.row_count) == (3, 3)
+    assert (commit.version, commit.row_count) == (2, 3)
     assert commit.metadata == {
-        "run_id": "run-1", "environment": "local", "git_sha": "abc", "sources": {METRICS: 1}
-    }  # fmt: skip
+        "run_id": "run-1",
+        "environment": "local",
+        "git_sha": "abc",
+        "table": METRICS,
+        "kind": "replace",
+        "made_by": "d3f",
+        "defined_by": {"rules": "1"},
+        "inputs": {METRICS: {"version": 1, "rows": 1}},
+        "anew": False,
+    }
+
+    other.save(rows("a", "b"))
+    with pytest.raises(DatasetError) as raised:
+        dataset.save(rows("f"))
+    assert str(raised.value.__cause__) == (
+        f"{METRICS}: another run wrote the table while this one was at work; the rows of this run"
+        " were not written. Run again, one run at a time."
+    )
+    assert other.load().count() == 2
 
 
 def test_ml_dataset_carries_its_definition(engine_session: "SparkSession", tmp_path: Path) -> None:
@@ -134,17 +152,11 @@ def test_kedro_viz_shows_the_first_rows_as_text(
     engine_session: "SparkSession", tmp_path: Path
 ) -> None:
     seen = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
-    row = ("sales", "a.csv", 9, seen, "f00", 2, None, "run-1")
+    row = ("sales", "received", "a.csv", "/in/a.csv", 9, seen, "f00", 2, None, "run-1", None)
     columns = [
-        "source",
-        "path",
-        "size_bytes",
-        "modified_at",
-        "fingerprint",
-        "records",
-        "header",
-        "batch_id",
-    ]
+        "source", "event", "path", "location", "size_bytes", "modified_at", "fingerprint",
+        "records", "header", "batch_id", "reason",
+    ]  # fmt: skip
     dataset = DeltaTableDataset(table="ops.landing_files", path=str(tmp_path))
 
     def shown() -> DataNodeMetadata:
@@ -156,24 +168,26 @@ def test_kedro_viz_shows_the_first_rows_as_text(
     assert shown().preview_type == "TablePreview"
     assert shown().preview == {"index": [], "columns": columns, "data": []}
     dataset.save([dict(zip(columns, row, strict=True))] * 30)
+    text = ["sales", "received", "a.csv", "/in/a.csv", "9", "2026-01-31 12:30:00", "f00", "2"]
     assert shown().preview == {
         "index": list(range(20)),
         "columns": columns,
-        "data": [["sales", "a.csv", "9", "2026-01-31 12:30:00", "f00", "2", "", "run-1"]] * 20,
+        "data": [[*text, "", "run-1", ""]] * 20,
     }
 
 
-def test_writes_of_one_table_in_a_run_take_turns_and_add_up() -> None:
-    run = RunTables("run-1", "local", None, {})
+def test_writes_of_one_table_in_a_run_take_turns() -> None:
+    run = RunTables("run-1", "local")
     versions = iter(range(1, 100))
 
     def write() -> Write:
         after = next(versions)
         time.sleep(0.001)
-        return Write(after - 1 or None, after, 2)
+        return Write(after - 1 or None, after, 2 * after)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: run.save("ops.landing_files", write), range(20)))
 
     total = run.written["ops.landing_files"]
     assert (total.before, total.after, total.rows) == (None, 20, 40)
+    assert run.found["ops.landing_files"] == (20, 40)

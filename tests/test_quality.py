@@ -18,6 +18,7 @@ BAD = (
     HEADER + b"3,77,5,2024-01-02,web\n4,,abc,2024-01-02,web\n5,,1,2024-01-02,web\n6,78,2\n"
     b"7,79,1,2024-02-30,web\n"
 )
+MORE = b"".join(b"%d,81,1,2024-01-02,web\n" % order for order in range(10, 30))
 MENDED = HEADER + b"".join(b"%d,77,%d,2024-01-02,web\n" % (order, order) for order in range(3, 8))
 
 
@@ -79,23 +80,25 @@ def test_too_many_rejected_records_stop_the_run_before_silver(
     clean = lakehouse.rows("silver.sales_clean")
     (lakehouse.landing / "b.csv").write_bytes(BAD)
 
-    assert lakehouse.refused() == (
-        "silver.sales_clean: 4 of 7 records (57.1%) are in quarantine, and the contract allows at"
-        " most 25% (few_rejected). Most frequent:\n"
+    late = "2026-12-01T10.00.00.000Z"
+    assert lakehouse.refused(runtime_params={"run_id": late}) == (
+        f"silver.sales_clean: 4 of 5 records (80.0%) of batch {late} are in quarantine, and the"
+        " contract allows at most 25% (few_rejected). Most frequent:\n"
         "  2  customer_id: required\n"
         "  1  amount: type\n"
         "  1  order_date: type\n"
         "  1  record: malformed\n"
         f"They are in silver.sales_quarantine ({lakehouse.path('silver.sales_quarantine')}), column"
-        " _reasons. No table after it was changed. Correct the files or the contract and run again."
+        " _reasons. No table after it was changed. Correct the files or the contract, or take the"
+        " files out with `kedro lakehouse retract sales PATH`, and run again."
     )
 
     after = lakehouse.versions()
     changed = {name for name in after if after[name] != before[name]}
     assert "silver.sales_quarantine" in changed
-    assert changed <= {
-        "bronze.sales_raw", "silver.sales_quarantine", "silver.sales_superseded",
-        "ops.landing_files", "ops.run_ledger",
+    assert changed == {
+        "bronze.sales_raw", "silver.sales_quarantine",
+        "ops.landing_files", "ops.run_ledger", "ops.runs",
     }  # fmt: skip
     assert lakehouse.rows("silver.sales_clean") == clean
     assert lakehouse.rows("silver.sales_quarantine", "_source_file", "_row_number") == [
@@ -105,8 +108,14 @@ def test_too_many_rejected_records_stop_the_run_before_silver(
     assert entries == [(2, 0), (7, 4)]
     assert lakehouse.ledger("silver.sales_clean", "rows_in") == [(2,)]
 
+    # To run again passes no limit, and other records of a later day do not either.
+    (lakehouse.landing / "c.csv").write_bytes(HEADER + MORE)
+    later = "2026-12-02T10.00.00.000Z"
+    assert f"(80.0%) of batch {late} are" in lakehouse.refused(runtime_params={"run_id": later})
+    (lakehouse.landing / "c.csv").write_bytes(HEADER)
+
     (lakehouse.landing / "b.csv").write_bytes(MENDED)
-    lakehouse.run()
+    lakehouse.run(runtime_params={"run_id": "2026-12-03T10.00.00.000Z"})
 
     assert lakehouse.rows("silver.sales_quarantine") == []
     assert lakehouse.rows("silver.sales_clean", "order_id") == [(str(n),) for n in range(1, 8)]
@@ -123,13 +132,14 @@ def test_a_limit_of_rows_with_severity_warning_is_only_told(
     (lakehouse.landing / "b.csv").write_bytes(BAD)
     lakehouse.limit(name="a_few", mustBeLessThan=4, unit="rows", severity="warning")
 
-    lakehouse.run(pipeline_names=UP_TO_SILVER)
+    run_id = {"run_id": "2026-12-01T10.00.00.000Z"}
+    lakehouse.run(pipeline_names=UP_TO_SILVER, runtime_params=run_id)
 
     told = (
-        "silver.sales_clean: 4 of 7 records (57.1%) are in quarantine, and the contract allows less"
-        " than 4 records (a_few)."
+        "silver.sales_clean: 4 of 7 records (57.1%) of batch 2026-12-01T10.00.00.000Z are in"
+        " quarantine, and the contract allows less than 4 records (a_few)."
     )
-    assert told in lakehouse.summary["notes"]
+    assert lakehouse.summary["notes"] == [told]
     assert lakehouse.ledger("silver.sales_clean", "rows_in", "rows_out", "rows_quarantined") == [
         (7, 3, 4)
     ]
@@ -142,9 +152,12 @@ def test_a_limit_of_rows_is_kept_up_to_its_edge(lakehouse: ContractedLakehouse) 
     assert not any("quarantine" in note for note in lakehouse.summary["notes"])
 
     lakehouse.limit(mustBeLessThan=4)
-    assert lakehouse.refused(pipeline_names=["silver"]).startswith(
-        "silver.sales_clean: 4 of 7 records (57.1%) are in quarantine, and the contract allows less"
-        " than 4 records (quarantined_records). Most frequent:\n  2  customer_id: required\n"
+    lakehouse.run(pipeline_names=["silver"])  # what passed its limit is not judged again
+    message = lakehouse.refused(pipeline_names=["silver"], runtime_params={"full_refresh": True})
+    assert message.startswith(
+        "silver.sales_clean: 4 of 7 records (57.1%) of all batches are in quarantine, and the"
+        " contract allows less than 4 records (quarantined_records). Most frequent:\n"
+        "  2  customer_id: required\n"
     )
 
 

@@ -1,7 +1,10 @@
 """The project's own commands: ``kedro contracts``, and ``kedro package`` in place of Kedro's."""
 
+import json
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,16 @@ from kedro.utils import load_obj
 from nbx_medallion.config import MedallionConfigLoader, current_config
 from nbx_medallion.contracts.reference import reference
 from nbx_medallion.errors import ConfigurationError
+from nbx_medallion.inspect import as_text, planned, runs, states
 from nbx_medallion.pipeline_registry import register_pipelines
+from nbx_medallion.run.amend import Amending
 from nbx_medallion.run.checks import check_contracts, table_inputs
-from nbx_medallion.run.session import own_engine
+from nbx_medallion.run.session import MedallionSession, own_engine
 
 DOCUMENT = Path("docs/DATA_CONTRACTS_AND_RULES.md")
 START = "<!-- made by `kedro contracts docs`: what is below is not edited by hand -->\n"
+_NOT_OF_A_PLAN = {"runner", "is_async", "runner_params", "load_versions", "config", "pipeline"}
+_NOT_OF_A_PLAN |= {"only_missing_outputs"}
 END = "<!-- end of what `kedro contracts docs` makes -->\n"
 
 
@@ -126,3 +133,81 @@ def with_reference(text: str) -> str:
     declared = current_config().declared
     made = reference(map(declared.contract, declared.tables))
     return f"{before}{start}\n{made}\n{end}{after}"
+
+
+@cli.group()
+def lakehouse() -> None:
+    """Ask the lakehouse what a run would do and what was done, and correct what was received."""
+
+
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_ENV = click.option("--env", "-e", help="Environment, else local.")
+_WHY = click.option("--why", required=True, help="The reason, which is kept.")
+
+
+@lakehouse.command(params=[p for p in kedro_run.params if p.name not in _NOT_OF_A_PLAN])
+@_AS_JSON
+def plan(
+    as_json: bool,
+    env: str | None,
+    conf_source: str | None,
+    params: dict[str, Any],
+    pipelines: list[str],
+    **selection: Any,
+) -> None:
+    """What a run with these options would do to each table, and why. Nothing is written."""
+    with _session(env, conf_source=conf_source, runtime_params=params) as session:
+        survey = session.plan(list(pipelines), **selection)
+        rows = planned(survey)
+    if as_json:
+        click.echo(json.dumps({"tables": rows, "notes": survey.notes}, indent=2))
+        return
+    click.echo(as_text(rows))
+    for note in survey.notes:
+        click.echo(f"  {note}")
+
+
+@lakehouse.command()
+@click.argument("table", required=False)
+@click.option("--last", default=20, show_default=True, help="How many.")
+@_ENV
+@_AS_JSON
+def history(table: str | None, last: int, env: str | None, as_json: bool) -> None:
+    """The last runs, or the last states of a TABLE, such as silver.sales_clean."""
+    with _session(env) as session:
+        found = session.lakehouse
+        rows = states(found, table, last) if table else runs(found, last)
+    click.echo(json.dumps(rows, indent=2) if as_json else as_text(rows))
+
+
+@lakehouse.command()
+@click.argument("source")
+@click.argument("path")
+@_WHY
+@click.option("--location", help="The absolute path, where several files had records under PATH.")
+@_ENV
+def retract(source: str, path: str, why: str, location: str | None, env: str | None) -> None:
+    """Have the next run take out the records of a file: PATH as _source_file has it."""
+    with _session(env) as session:
+        amending = Amending(session.lakehouse, current_config(), session.session_id, why)
+        events = amending.retract(source, path, location)
+    records = sum(event.records for event in events)
+    click.echo(f"{path}: {records:,} records of {source} are taken out by the next run.")
+
+
+@lakehouse.command()
+@click.argument("table")
+@_WHY
+@_ENV
+def adopt(table: str, why: str, env: str | None) -> None:
+    """Accept what is there: in bronze what somebody else changed, elsewhere a new definition."""
+    with _session(env) as session:
+        amending = Amending(session.lakehouse, current_config(), session.session_id, why)
+        click.echo(amending.adopt(table))
+
+
+@contextmanager
+def _session(env: str | None, **options: Any) -> Iterator[MedallionSession]:
+    session: Any = MedallionSession.create(env=env, **options)
+    with session, own_engine():
+        yield session

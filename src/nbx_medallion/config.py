@@ -62,6 +62,11 @@ class MedallionConfigLoader(OmegaConfigLoader):
         """Name of the environment of this run."""
         return str(self.env or self.default_run_env)
 
+    @cached_property
+    def engines(self) -> dict[str, Any]:
+        """What ``engines.yml`` has."""
+        return self["engines"]
+
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Configuration of a kind, resolved with this loader's resolvers.
 

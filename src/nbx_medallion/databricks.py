@@ -22,12 +22,12 @@ from kedro.framework.startup import bootstrap_project
 from kedro.utils import find_kedro_project
 
 from nbx_medallion.config import MODELS_VARIABLE, MedallionConfigLoader
-from nbx_medallion.datasets import DeltaTableDataset
 from nbx_medallion.engines import on_databricks
 from nbx_medallion.errors import ConfigurationError, UserError
-from nbx_medallion.run.hooks import LEDGER
+from nbx_medallion.run.checks import table_inputs
 from nbx_medallion.run.ledger import check_run
 from nbx_medallion.run.session import MedallionSession, own_engine
+from nbx_medallion.run.survey import LEDGER
 
 ROOT_VARIABLE = "LAKEHOUSE_ROOT"
 _PACKAGE = "nbx_medallion"
@@ -98,12 +98,10 @@ def check_ledger(run_id: str | None, env: str | None = None, **others: Any) -> s
     if not run_id:
         raise ConfigurationError("run_id: expected the run to check, found none. Pass --run-id.")
     with _session(env, **others) as session, own_engine():
-        catalog = session.load_context().catalog
-        written = [catalog.get(name) for name in pipelines["__default__"].all_outputs()]
-        frame = catalog.load(LEDGER)
-        found = [row.asDict() for row in frame.where(frame["run_id"] == run_id).collect()]
-    tables = {dataset.table_name for dataset in written if isinstance(dataset, DeltaTableDataset)}
-    return check_run(run_id, found, tables)
+        lakehouse = session.lakehouse
+        written = table_inputs(pipelines["__default__"], lakehouse.catalog)
+        found = [row for row in lakehouse.rows(LEDGER) if row["run_id"] == run_id]
+    return check_run(run_id, found, written)
 
 
 def job_run_id(start_time: str, run: str) -> str:

@@ -81,6 +81,48 @@ def test_the_default_sales_contract() -> None:
     assert not contract.open
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "columns"),
+    [
+        ("landing_files", (),
+         "source: string, event: string, path: string, location: string, size_bytes?: bigint,"
+         " modified_at?: timestamp, fingerprint?: string, records: bigint, header?: string,"
+         " batch_id: string, reason?: string"),
+        ("rule_counts", (),
+         "run_id: string, environment: string, table_name: string, kind: string, name: string,"
+         " records: bigint"),
+        ("run_ledger", ("run_id", "table_name"),
+         "run_id: string, environment: string, table_name: string, action: string,"
+         " rows_in?: bigint, rows_out?: bigint, rows_quarantined?: bigint,"
+         " rows_superseded?: bigint, delta_version_before?: bigint, delta_version_after?: bigint,"
+         " seconds?: double"),
+        ("runs", (),
+         "run_id: string, environment: string, pipelines: string, started_at: timestamp,"
+         " seconds: double, status: string, error?: string, git_sha?: string, engine?: string,"
+         " plan?: string"),
+    ],
+)  # fmt: skip
+def test_what_is_kept_of_runs_and_files(table: str, key: tuple[str, ...], columns: str) -> None:
+    file = f"ops/{table}.odcs.yaml"
+    contract = parse_contract((CONTRACTS / file).read_text(encoding="utf-8"), file)
+    found = [f"{c.name}{'' if c.required else '?'}: {c.physical_type}" for c in contract.columns]
+    assert (contract.primary_key, ", ".join(found)) == (key, columns)
+
+
+def test_customers_cannot_all_be_gone_and_a_state_is_registered_once() -> None:
+    metrics, versions = (
+        parse_contract((CONTRACTS / file).read_text(encoding="utf-8"), file)
+        for file in (
+            "gold_core/customer_metrics.odcs.yaml",
+            "ml_registry/model_versions.odcs.yaml",
+        )
+    )
+    assert [(limit.severity, str(limit)) for limit in metrics.row_limits] == [
+        ("error", "more than 0 rows")
+    ]
+    assert versions.primary_key == ("table_name", "definition_hash", "content_hash")
+
+
 def test_everything_a_column_can_say() -> None:
     contract = parse(
         """
@@ -102,6 +144,7 @@ def test_everything_a_column_can_say() -> None:
   quality:
   - {name: few, metric: invalidValues, mustBeLessOrEqualTo: 5, unit: percent}
   - {metric: invalidValues, mustBeLessThan: 10, severity: warning}
+  - {metric: rowCount, mustBeGreaterThan: 0, unit: rows}
   - {name: told, type: text, description: Checked by hand.}
 """,
     )
@@ -120,6 +163,7 @@ def test_everything_a_column_can_say() -> None:
         Limit("few", must_be_less_or_equal_to=Decimal(5), unit="percent"),
         Limit(must_be_less_than=Decimal(10), severity="warning"),
     )
+    assert contract.row_limits == (Limit(metric="rowCount", must_be_greater_than=Decimal(0)),)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +178,48 @@ def test_everything_a_column_can_say() -> None:
 def test_a_limit(limit: dict[str, Any], broken: tuple[int, int], kept: tuple[int, int]) -> None:
     assert Limit(**limit).is_broken(*broken)
     assert not Limit(**limit).is_broken(*kept)
+
+
+@pytest.mark.parametrize(
+    ("bound", "text", "broken", "kept"),
+    [
+        ("must_be_greater_than", "more than 5 rows", (0, 5), (6, 10**12)),
+        ("must_be_greater_or_equal_to", "at least 5 rows", (0, 4), (5, 6)),
+        ("must_be_less_than", "less than 5 rows", (5, 6), (0, 4)),
+        ("must_be_less_or_equal_to", "at most 5 rows", (6, 10**12), (0, 5)),
+    ],
+)
+def test_a_limit_on_rows(
+    bound: str, text: str, broken: tuple[int, int], kept: tuple[int, int]
+) -> None:
+    limit = Limit(metric="rowCount", **{bound: 5})
+    assert (limit.name, str(limit)) == ("row_count", text)
+    assert [limit.is_broken(rows) for rows in (*broken, *kept)] == [True, True, False, False]
+
+
+def test_no_rows_break_a_limit_on_rows() -> None:
+    assert Limit(metric="rowCount", must_be_greater_than=0).is_broken(0)
+    assert not Limit(metric="rowCount", must_be_less_or_equal_to=0).is_broken(0)
+
+
+def test_limits_as_texts() -> None:
+    percent = Limit(must_be_less_or_equal_to=Decimal("2.5"), unit="percent")
+    assert (percent.name, str(percent)) == ("quarantined_records", "at most 2.5%")
+    assert str(Limit(must_be_less_than=3)) == "less than 3 records"
+
+
+@pytest.mark.parametrize("schema", ["silver", "gold_core", "gold_ml", "ops"])
+@pytest.mark.parametrize("open_schema", ["true", "false"])
+def test_a_limit_on_rows_is_for_any_table(schema: str, open_schema: str) -> None:
+    contract = parse(
+        "  - {name: a, physicalType: string}",
+        "  quality: [{name: few, metric: rowCount, mustBeLessThan: 3, severity: warning}]\n"
+        f"  customProperties: [{{property: openSchema, value: {open_schema}}}]\n",
+        head=HEAD.replace("silver", schema),
+        file=f"{schema}/sales_clean.odcs.yaml",
+    )
+    few = Limit("few", metric="rowCount", must_be_less_than=Decimal(3), severity="warning")
+    assert (contract.limits, contract.row_limits) == ((), (few,))
 
 
 @pytest.mark.parametrize(
@@ -291,14 +377,28 @@ def test_a_transform_logic_that_cannot_be(logic: str, what: str) -> None:
         ("implementation: 'a > 0', unit: rows", ".unit: is not supported here."),
         ("implementation: 'a > 0', column: a", ".column: is not supported here."),
         ("engine: spark", ".implementation: expected a value, found nothing"),
-        ("metric: rowCount, mustBeLessThan: 3",
-         ".metric: expected 'invalidValues', found 'rowCount'"),
+        ("metric: nullValues, mustBeLessThan: 3",
+         ".metric: expected 'invalidValues' or 'rowCount', found 'nullValues'"),
+        ("metric: rowCount",
+         ": expected one of mustBeLessThan, mustBeLessOrEqualTo, mustBeGreaterThan,"
+         " mustBeGreaterOrEqualTo, found none"),
+        ("metric: rowCount, mustBeGreaterThan: 0, mustBeLessThan: 9",
+         ": expected one of mustBeLessThan, mustBeLessOrEqualTo, mustBeGreaterThan,"
+         " mustBeGreaterOrEqualTo, found mustBeLessThan and mustBeGreaterThan"),
+        ("metric: rowCount, mustBeLessThan: 9, unit: percent",
+         ": expected a number of rows, found unit 'percent'"),
+        ("metric: rowCount, mustBeLessThan: 0", ": expected mustBeLessThan above 0, found 0"),
+        ("metric: invalidValues, mustBeLessThan: 0", ": expected mustBeLessThan above 0, found 0"),
+        ("metric: rowCount, mustBeGreaterThan: -1",
+         ".mustBeGreaterThan: expected greater than or equal to 0, found -1"),
+        ("metric: invalidValues, mustBeGreaterThan: 3",
+         ": expected one of mustBeLessThan, mustBeLessOrEqualTo, found mustBeGreaterThan"),
         ("metric: invalidValues, mustBe: 3",
          ".mustBe: is not supported here. Did you mean 'mustBeLessThan'?"),
         ("metric: invalidValues, mustBeLessThan: .inf",
          ".mustBeLessThan: expected a finite number, found Infinity"),
         ("metric: invalidValues",
-         ": expected mustBeLessThan or mustBeLessOrEqualTo, found none"),
+         ": expected one of mustBeLessThan, mustBeLessOrEqualTo, found none"),
     ],
 )  # fmt: skip
 def test_a_rule_that_cannot_be(rule: str, what: str) -> None:
@@ -328,14 +428,20 @@ def test_rules_are_refused_where_nothing_enforces_them() -> None:
     for schema, open_schema in (("gold_core", "false"), ("silver", "true"), ("bronze", "true")):
         found = problems(
             "  - {name: a, physicalType: string, enum: [{value: x}], transformLogic: upper(b)}",
-            "  quality: [{name: r, type: custom, engine: spark, implementation: a > 'b'}]\n"
+            "  quality: [{name: r, type: custom, engine: spark, implementation: a > 'b'},"
+            " {metric: invalidValues, mustBeLessThan: 3}, {metric: rowCount, mustBeLessThan: 3}]\n"
             f"  customProperties: [{{property: openSchema, value: {open_schema}}}]\n",
             head=HEAD.replace("silver", schema),
             file=f"{schema}/sales_clean.odcs.yaml",
         )
         assert found == [
             f"{where}: rules are enforced in closed silver tables only"
-            for where in (f"{C}[a].transformLogic", f"{C}[a].enum", f"{T}.quality[r]")
+            for where in (
+                f"{C}[a].transformLogic",
+                f"{C}[a].enum",
+                f"{T}.quality[r]",
+                f"{T}.quality[quarantined_records]",
+            )
         ]
 
 

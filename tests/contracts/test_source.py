@@ -50,12 +50,14 @@ def test_contracts_follow_from_that_of_the_clean_table() -> None:
             ("_batch_id", "string"),
             ("_superseded_by_file", "string"),
             ("_superseded_by_row", "bigint"),
+            ("_superseded_by_batch", "string"),
         ],
     }
     for table, contract in contracts.items():
         assert (contract.table, contract.version) == (table, "1.2.0")
         assert contract.open == (table != SALES.superseded)
-        key = ("_source_file", "_row_number") if table == SALES.superseded else ()
+        record = ("_source_file", "_row_number", "_batch_id")
+        key = record if table == SALES.superseded else ()
         assert contract.primary_key == key
         optional = [column.name for column in contract.columns if not column.required]
         assert optional == ["_corrupt_record"] * contract.open

@@ -14,9 +14,12 @@ from nbx_medallion.errors import UserError
 
 
 def test_active_session_wins_and_is_left_running(engine_session: Any, engine_name: str) -> None:
-    assert engines.active_session(config_for(None)).range(3).count() == 3
+    assert engines.active_session(config_for(None).engines).range(3).count() == 3
     assert engines.session_is_running()
-    assert engines.active_session(config_for(None)).conf.get("spark.sql.session.timeZone") == "UTC"
+    assert (
+        engines.active_session(config_for(None).engines).conf.get("spark.sql.session.timeZone")
+        == "UTC"
+    )
     assert runs_delta_on_spark(engine_session) == (engine_name == "spark")
 
     engines.stop_session()
@@ -30,7 +33,7 @@ def test_active_session_wins_and_is_left_running(engine_session: Any, engine_nam
 def test_folder_that_sail_would_write_beside(
     engine_session: Any, engine_name: str, odd: str
 ) -> None:
-    config = config_for(None)
+    config = config_for(None).engines
     engines.check_folder("/a/plain-path_1.0/(x)", config)
     if engine_name == "spark":
         engines.check_folder(f"/a{odd}b", config)
@@ -50,7 +53,7 @@ configure_project("nbx_medallion")
 from nbx_medallion import engines, errors
 from nbx_medallion.config import MedallionConfigLoader
 for env in (None, "staging"):
-    config = MedallionConfigLoader("conf", env, **settings.CONFIG_LOADER_ARGS)
+    config = MedallionConfigLoader("conf", env, **settings.CONFIG_LOADER_ARGS).engines
     try:
         engines.check_folder("/a b", config)
         print(env, "any")

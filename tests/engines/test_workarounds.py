@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY, command
 
-from nbx_medallion.engines.sail import start_sail, without_ipython
+from nbx_medallion.engines.sail import hidden, start_sail
 from nbx_medallion.errors import UserError
 
 
@@ -56,7 +56,7 @@ def test_progress_bar_of_pyspark_is_still_importing_ipython() -> None:
 def test_ipython_is_hidden_for_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
 
-    with without_ipython(), pytest.raises(ImportError):
+    with hidden("IPython"), pytest.raises(ImportError):
         import IPython  # noqa: F401
 
     assert "IPython" not in sys.modules

@@ -2,7 +2,6 @@
 
 import copy
 import gzip
-import threading
 from collections import defaultdict
 from inspect import signature
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import command
+from desk import Desk
 from kedro.io import AbstractDataset, DatasetError
 from nasty_csv import CASES
 from test_parse import to_row
@@ -18,9 +18,10 @@ import nbx_medallion
 from nbx_medallion.datasets import LandingDataset
 from nbx_medallion.engines import session_is_running
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing.book import read_book
 from nbx_medallion.landing.dialect import CsvDialect
 from nbx_medallion.landing.scan import scan_landing
-from nbx_medallion.landing.source import landing_frames
+from nbx_medallion.landing.source import landing_records
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -62,6 +63,7 @@ def test_reader_options_are_checked_when_the_catalog_is_built_and_shown(tmp_path
     assert dataset(tmp_path, csv={"separator": ";"})._describe() == {
         "path": str(tmp_path),
         "variable": "RAW_SALES_PATH",
+        "on_rewrite": "replace",
         "separator": ";",
         "quote": '"',
         "encoding": "utf-8",
@@ -110,17 +112,17 @@ def test_every_nasty_file_in_one_folder(tmp_path: Path, engine_session: "SparkSe
     for name, case in CASES.items():
         (tmp_path / (name + case.suffix)).write_bytes(case.content)
     scan = scan_landing(str(tmp_path), "RAW_SALES_PATH", CsvDialect())
-    landing = landing_frames(engine_session, "sales", scan, all_at_once=False)
-    assert landing.records.columns == [
+    records = landing_records(engine_session, scan, all_at_once=False)
+    assert records.columns == [
         *scan.columns,
         "_corrupt_record",
         "_source_file",
         "_row_number",
     ]
     found = defaultdict(list)
-    for row in landing.records.collect():
+    for row in records.collect():
         # By position: names here hold dots and backquotes.
-        found[row["_source_file"]].append(dict(zip(landing.records.columns, row, strict=True)))
+        found[row["_source_file"]].append(dict(zip(records.columns, row, strict=True)))
     for name, case in CASES.items():
         rows = sorted(found.pop(name + case.suffix, []), key=lambda row: row["_row_number"])
         assert [to_row(row, case.columns or ()) for row in rows] == case.rows, name
@@ -128,36 +130,40 @@ def test_every_nasty_file_in_one_folder(tmp_path: Path, engine_session: "SparkSe
         others = set(scan.columns) - set(case.columns or ())
         assert not any(row[other] for row in rows for other in others), name
     assert not found
-    assert {(row.path, row.records) for row in landing.files.collect()} == {
-        (name + case.suffix, len(case.rows)) for name, case in CASES.items()
-    }
 
 
-def test_files_without_records_are_listed_and_give_an_empty_frame(
+@pytest.mark.parametrize("columns", [["a", "b"], []])
+def test_files_without_records_give_an_empty_frame(
+    tmp_path: Path, engine_session: "SparkSession", columns: list[str]
+) -> None:
+    (tmp_path / "a.csv").write_bytes(",".join(columns).encode())
+    records = dataset(tmp_path).load()
+    assert records.collect() == []
+    assert records.dtypes == [
+        *((name, "string") for name in columns),
+        ("_corrupt_record", "string"),
+        ("_source_file", "string"),
+        ("_row_number", "bigint"),
+    ]
+
+
+def test_what_a_file_has_grown_by_and_nothing_new(
     tmp_path: Path, engine_session: "SparkSession"
 ) -> None:
-    (tmp_path / "a.csv").write_bytes(b"a,b\n")
-    (tmp_path / "b.csv").write_bytes(b"")
-    landing = dataset(tmp_path).load()
-    assert landing.files.dtypes == [
-        ("source", "string"),
-        ("path", "string"),
-        ("size_bytes", "bigint"),
-        ("modified_at", "timestamp"),
-        ("fingerprint", "string"),
-        ("records", "bigint"),
-        ("header", "string"),
+    desk = Desk(tmp_path)
+    desk.put("a.csv", "a,b\n1,2\n")
+    desk.put("b.csv", "a,b\n3,4\n")
+    desk.run()
+    desk.append("a.csv", "5,6\n7,8\n")
+    receipt = desk.run()
+    records = landing_records(engine_session, receipt.scan, all_at_once=False)
+    assert sorted(map(tuple, records.collect())) == [
+        ("5", "6", None, "a.csv", 2),
+        ("7", "8", None, "a.csv", 3),
     ]
-    rows = landing.files.selectExpr(
-        "path", "size_bytes", "unix_micros(modified_at) as at", "records", "header"
-    ).collect()
-    modified = [(tmp_path / name).stat().st_mtime_ns // 1000 for name in ("a.csv", "b.csv")]
-    assert [tuple(row) for row in rows] == [
-        ("a.csv", 4, modified[0], 0, "a,b"),
-        ("b.csv", 0, modified[1], 0, None),
-    ]
-    assert landing.records.collect() == []
-    assert landing.records.columns == ["a", "b", "_corrupt_record", "_source_file", "_row_number"]
+    records = landing_records(engine_session, desk.run().scan, all_at_once=True)
+    assert records.collect() == []
+    assert records.columns == ["_corrupt_record", "_source_file", "_row_number"]
 
 
 @pytest.mark.parametrize("engine_name", ["sail"])
@@ -171,14 +177,12 @@ def test_thousands_of_files_written_to_a_table(
         (source / f"{at}.csv").write_bytes(b"a,b\n%d,2\nx\n" % at)
     (source / "big.csv").write_bytes(b"a,b\n" + b'1,"2"\n3\n' * 300_000)
     (source / "packed.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 50_000))
-    landing = dataset(source).load()
-    landing.records.write.format("delta").save(str(table))
+    dataset(source).load().write.format("delta").save(str(table))
     written = engine_session.read.format("delta").load(str(table))
     counts = written.selectExpr(
         "count(*)", "count(a)", "count(_corrupt_record)", "count(distinct _source_file)"
     ).collect()
     assert tuple(counts[0]) == (654_000, 352_000, 302_000, 2_002)
-    assert landing.files.count() == 2_002
     assert len(list(table.glob("*.parquet"))) <= 4
 
 
@@ -187,30 +191,21 @@ def test_a_file_that_changes_after_the_scan_stops_the_read(
 ) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b\n1,2\n")
-    records = dataset(tmp_path).load().records
+    records = dataset(tmp_path).load()
     path.write_bytes(b"a,b\n1,2\n3,4\n")
     with pytest.raises(Exception, match="the file changed while it was being read"):
         records.collect()
 
 
 @pytest.mark.parametrize("engine_name", ["sail"])
-def test_loads_share_one_listing_until_the_release(
+def test_a_run_reads_what_it_received_and_else_each_load_what_is_there(
     tmp_path: Path, engine_session: "SparkSession"
 ) -> None:
     (tmp_path / "a.csv").write_bytes(b"a\n1\n")
     landing = dataset(tmp_path)
-    landing.load()
-    first = landing.scan
-    (tmp_path / "b.csv").write_bytes(b"a\n1\n")
-    threads = [threading.Thread(target=landing.load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert landing.scan is first
-    landing.release()
-    assert landing.scan is first, "the summary of a run reads it after the release"
-    assert copy.deepcopy(landing).scan == first
-    landing.load()
-    assert landing.scan is not None
-    assert landing.scan.records == 2
+    (tmp_path / "b.csv").write_bytes(b"a\n2\n")
+    assert landing.load().count() == 2
+    landing.scan = landing.receive(read_book([]), "001", []).scan
+    (tmp_path / "c.csv").write_bytes(b"a\n3\n")
+    assert landing.load().count() == 2
+    assert copy.deepcopy(landing).scan == landing.scan

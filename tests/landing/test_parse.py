@@ -305,3 +305,20 @@ def test_options_that_cannot_be_used(
 def test_options_left_out_take_their_defaults() -> None:
     assert CsvDialect.from_config(None) == CsvDialect(",", '"', "utf-8")
     assert CsvDialect.from_config({"separator": ";"}) == CsvDialect(";", '"', "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "is_open"),
+    [
+        (b'a\n"1\n', LIMIT, True),
+        (b'"a\n1\n', LIMIT, True),
+        (b'a\n"1\n"\n"2"3\n4"\n', LIMIT, False),
+        (b'a\n"' + b"1" * 20 + b"\n", 10, False),
+    ],
+    ids=["record", "header", "closed", "limit"],
+)
+def test_text_that_ends_within_quotes_is_known(text: bytes, limit: int, is_open: bool) -> None:
+    reader = BlockReader(io.BytesIO(text), CsvDialect(), limit=limit)
+    reader.header()
+    list(reader)
+    assert reader.is_open == is_open

@@ -18,6 +18,7 @@ def row(table: str, **changes: object) -> LedgerRow:
         "run_id": "2026-01-31T10.00.00.000Z",
         "environment": "local",
         "table_name": table,
+        "action": "extend",
         "rows_in": 1200,
         "rows_out": 1200,
         "rows_quarantined": 0,
@@ -36,8 +37,8 @@ def test_balance_names_the_numbers_of_what_is_lost() -> None:
     assert str(raised.value) == (
         "Records are not accounted for: bronze.sales_raw 1,200, but silver.sales_clean 1,000 +"
         " quarantine 150 = 1,150 (50 lost). A table was changed by another program, or a layer has"
-        " a fault. Run the whole pipeline again to rebuild the tables from the landing files; if it"
-        " does not balance then, report it with this message."
+        " a fault. Run again with --params full_refresh=true to make silver again; if it does not"
+        " balance then, report it with this message."
     )
 
 
@@ -56,9 +57,11 @@ def test_summary_of_a_run() -> None:
     report = RunReport("2026-01-31T10.00.00.000Z", "local")
     report.rows = [
         row("bronze.sales_raw"),
-        row("silver.sales_clean", rows_out=1000, rows_quarantined=150, rows_superseded=50),
-        row("gold_ml.m_v1", rows_out=7, delta_version_before=1),
+        row("silver.sales_clean", action="rebuild", rows_out=1000),
+        row("gold_ml.m_v1", action="skip", rows_out=7, seconds=0.0),
     ]
+    report.changes = {"bronze.sales_raw": 1200, "silver.sales_clean": -3, "gold_ml.m_v1": 0}
+    report.why = {"bronze.sales_raw": "1,200 new records", "gold_ml.m_v1": "nothing changed"}
     report.reasons = {"amount: type": 100, "customer_id: required": 1050}
     report.warnings = {"amount_not_negative": 3}
     report.notes = ["not read, neither .csv nor .csv.gz: readme.txt"]
@@ -67,33 +70,35 @@ def test_summary_of_a_run() -> None:
         "\n"
         "Run 2026-01-31T10.00.00.000Z in local: 2.3 s\n"
         "\n"
-        "  table                rows  quarantined  superseded      version  seconds\n"
-        "  ------------------  -----  -----------  ----------  -----------  -------\n"
-        "  bronze.sales_raw    1,200            -           -            1      0.2\n"
-        "  silver.sales_clean  1,000          150          50            1      0.2\n"
-        "  gold_ml.m_v1            7            -           -  1 unchanged      0.2\n"
+        "Notes:\n"
+        "  not read, neither .csv nor .csv.gz: readme.txt\n"
         "\n"
-        "Quarantined for (a record can have several reasons):\n"
+        "  table               action    rows  change  version  seconds  why\n"
+        "  ------------------  -------  -----  ------  -------  -------  -----------------\n"
+        "  bronze.sales_raw    extend   1,200  +1,200        1      0.2  1,200 new records\n"
+        "  silver.sales_clean  rebuild  1,000      -3        1      0.2\n"
+        "  gold_ml.m_v1        skip         7       -        1        -  nothing changed\n"
+        "\n"
+        "Quarantined now for (a record can have several reasons):\n"
         "  1,050  customer_id: required\n"
         "    100  amount: type\n"
         "\n"
-        "Kept, with a warning:\n"
-        "  3  amount_not_negative\n"
-        "\n"
-        "Notes:\n"
-        "  not read, neither .csv nor .csv.gz: readme.txt"
+        "Kept now, with a warning:\n"
+        "  3  amount_not_negative"
     )
 
 
-def test_summary_without_anything_to_tell() -> None:
+def test_summary_of_many_tables_shows_those_that_were_written() -> None:
     report = RunReport("2026-01-31T10.00.00.000Z", "dev", rows=[row("bronze.sales_raw")])
+    report.rows += [row(f"gold_ml.m_v{n}", action="skip", seconds=0.0) for n in range(1, 31)]
 
     assert render(report, 1).splitlines()[1:] == [
         "Run 2026-01-31T10.00.00.000Z in dev: 1.0 s",
         "",
-        "  table              rows  quarantined  superseded  version  seconds",
-        "  ----------------  -----  -----------  ----------  -------  -------",
-        "  bronze.sales_raw  1,200            -           -        1      0.2",
+        "  table             action   rows  change  version  seconds  why",
+        "  ----------------  ------  -----  ------  -------  -------  ---",
+        "  bronze.sales_raw  extend  1,200       -        1      0.2",
+        "  and 30 tables that were left alone",
     ]
 
 
@@ -105,7 +110,7 @@ def test_run_that_lost_records_is_refused() -> None:
     with pytest.raises(UserError) as raised:
         check_run("42", ledger, ["bronze.sales_raw", "silver.sales_clean"])
     assert str(raised.value).startswith(
-        "Records are not accounted for: bronze.sales_raw 3, but silver.sales_clean 1 + quarantine"
+        "Records are not accounted for: bronze.sales_raw 3, but silver.sales_clean 1 + quarantined"
         " 1 + superseded 0 = 2 (1 lost)."
     )
 

@@ -107,8 +107,8 @@ def test_table_is_made_replaced_and_appended_to(catalog: Catalog) -> None:
     )
     pinned = to.table.read(1)
     assert to.write(customers(catalog.session, ("c", 3)), "replace") == Write(1, 2, 1)
-    assert to.write(customers(catalog.session, ("d", 4)), "append") == Write(2, 3, 1)
-    assert to.write(customers(catalog.session), "append") == Write(3, 3, 0)
+    assert to.write(customers(catalog.session, ("d", 4)), "append") == Write(2, 3, 2)
+    assert to.write(customers(catalog.session), "append") == Write(3, 3, 2)
     for version in (4, 5):
         assert to.write(customers(catalog.session), "replace") == Write(version - 1, version, 0)
 
@@ -116,8 +116,9 @@ def test_table_is_made_replaced_and_appended_to(catalog: Catalog) -> None:
     assert rows(to.table.read(3)) == [("c", 3), ("d", 4)]
     assert [to.table.row_count(version) for version in (1, 2, 3, None)] == [2, 1, 2, 0]
     assert [(c.version, c.row_count, c.metadata) for c in to.table.commits()] == [
-        (1, 2, CARRIED), (2, 1, CARRIED), (3, 1, CARRIED), (4, 0, CARRIED), (5, 0, CARRIED)
-    ]  # fmt: skip
+        (version, count, {**CARRIED, "kind": "append" if version == 3 else "replace"})
+        for version, count in ((1, 2), (2, 1), (3, 1), (4, 0), (5, 0))
+    ]
     assert [(c.name, c.type, c.nullable, c.comment) for c in to.table.columns()] == [
         ("customer_id", "string", False, "Who."),
         ("spent", "bigint", True, "How much."),

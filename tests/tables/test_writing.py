@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from nbx_medallion.contracts.model import Column, Contract
 from nbx_medallion.errors import UserError
+from nbx_medallion.tables.columns import any_of, any_pair
 from nbx_medallion.tables.run import Write
 from nbx_medallion.tables.table import PathTable
 from nbx_medallion.tables.writing import MODES, Target
@@ -37,6 +38,10 @@ CUSTOMERS = Contract(
 )
 SEEN = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 CARRIED = {"run_id": "run-1", "sources": {"silver.orders": 4}}
+OVERTAKEN = (
+    "gold_core.customers: another run wrote the table while this one was at work; the rows of this"
+    " run were not written. Run again, one run at a time."
+)
 DDL = "customer_id string, spent decimal(18,2), tags array<string>, seen timestamp"
 
 
@@ -91,7 +96,8 @@ def test_new_table_has_rows_comments_properties_and_metadata(
         "delta.logRetentionDuration": "interval 3650 days",
     }
     [commit] = to.table.commits()
-    assert (commit.version, commit.row_count, commit.metadata) == (1, 2, CARRIED)
+    assert (commit.version, commit.row_count) == (1, 2)
+    assert commit.metadata == {**CARRIED, "kind": "replace"}
     assert [path.name for path in (tmp_path / "gold_core").iterdir()] == ["customers"]
 
 
@@ -111,34 +117,120 @@ def test_replace_keeps_comments_and_history(engine_session: "SparkSession", tmp_
     assert [commit.version for commit in to.table.commits()] == [1, 2]
 
 
-def test_no_rows_are_a_commit_and_empty_the_table(
+def test_no_rows_empty_the_table_and_a_new_table_says_what_it_is_made_from(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path)
+    carried = {**CARRIED, "kind": "replace"}
+    assert to.write(customers(engine_session), "replace") == Write(None, 1, 0)
+    assert [commit.metadata for commit in to.table.commits()] == [carried]
+
+    to.write(customers(engine_session, ("a", "1.50")), "replace")
+    assert to.write(customers(engine_session), "replace") == Write(2, 3, 0)
+
+    assert rows_on_disk(to) == to.table.read(3).collect() == []
+    assert to.table.row_count() == 0
+    assert [commit.metadata for commit in to.table.commits()] == [carried] * 3
+
+
+@pytest.mark.parametrize("engine_name", ["sail"], indirect=True)
+def test_a_write_that_changes_nothing_is_no_commit(
     engine_session: "SparkSession", tmp_path: Path
 ) -> None:
     to = target(tmp_path)
     to.write(customers(engine_session, ("a", "1.50")), "replace")
+    nothing = customers(engine_session)
 
-    for version in (2, 3):
-        write = to.write(customers(engine_session), "replace")
-        assert write == Write(before=version - 1, after=version, rows=0)
-
-    assert rows_on_disk(to) == to.table.read(3).collect() == []
-    assert to.table.row_count() == 0
-    assert [commit.metadata for commit in to.table.commits()] == [CARRIED] * 3
+    assert to.write(nothing, "append") == Write(1, 1, 1)
+    assert to.write(nothing, "replace", where="customer_id = 'b'") == Write(1, 1, 1)
+    assert to.append_rows([]) == Write(1, 1, 1)
 
 
-def test_append_adds_all_rows_append_new_those_of_unknown_keys(
+ODD = ["plain", "it's", 'a "b".csv', "back\\slash.csv", "50%_.csv", "é ü.csv", "😀.csv",
+       " space ", "tab\there", "line\nend", "a`b", "{x}", "$1", "--", "; drop"]  # fmt: skip
+
+
+def test_replace_where_takes_out_what_it_names_whatever_the_names_hold(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    contract = replace(
+        RAW, columns=(Column("_source_file", "string"), Column("_batch_id", "string"))
+    )
+    to = target(tmp_path, contract)
+    ddl = "_source_file string, _batch_id string"
+    everything = [(name, batch) for name in ODD for batch in ("1", "2")]
+    to.write(engine_session.createDataFrame(everything, ddl), "replace")
+    gone = [(name, "2") for name in ODD[1:]]
+
+    frame = engine_session.createDataFrame([("new", "3")], ddl)
+    write = to.write(frame, "replace", where=f"{any_pair(gone)} OR {any_of('_batch_id', ['3'])}")
+
+    assert write == Write(1, 2, len(everything) - len(gone) + 1)
+    left = {(row["_source_file"], row["_batch_id"]) for row in rows_on_disk(to)}
+    assert left == {*everything, ("new", "3")} - set(gone)
+    [_, commit] = to.table.commits()
+    assert commit.metadata == {**CARRIED, "kind": "replace"}
+    read = to.table.read().where(any_pair([(name, "1") for name in ODD]))
+    assert {row[0] for row in read.collect()} == set(ODD)
+
+
+def test_replace_where_in_a_table_with_arrays(
     engine_session: "SparkSession", tmp_path: Path
 ) -> None:
     to = target(tmp_path)
+    to.write(customers(engine_session, ("a", "1.50"), ("b", "2.00")), "replace")
+
+    where = "customer_id IN ('b', 'c')"
+    to.write(customers(engine_session, ("c", "3.00")), "replace", where=where)
+    assert [row["customer_id"] for row in rows_on_disk(to)] == ["a", "c"]
+    to.write(customers(engine_session, ("d", "4.00")), "replace", where="customer_id = 'd'")
+
+    assert [row["customer_id"] for row in rows_on_disk(to)] == ["a", "c", "d"]
+    assert {commit.metadata["kind"] for commit in to.table.commits()} == {"replace"}
+
+
+def test_rows_are_appended_without_an_engine_and_read_by_each(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path)
+    row = {"customer_id": "a", "spent": Decimal("1.50"), "tags": ["x"], "seen": SEEN}
+
+    assert to.append_rows([row]) == Write(None, 1, 1)
+    assert to.append_rows([row | {"customer_id": "b", "spent": None}]) == Write(1, 2, 2)
+    to.write(customers(engine_session, ("c", "2.00")), "append")
+    assert to.append_rows([row | {"customer_id": key} for key in "bcdd"], only_new=True).rows == 4
+
+    assert sorted(row["customer_id"] for row in to.table.rows()) == ["a", "b", "c", "d"]
+    assert {row["seen"] for row in to.table.rows(["seen"])} == {SEEN}
+    read = {row.customer_id: row.asDict() for row in to.table.read().collect()}
+    assert read["a"] | {"seen": None} == row | {"seen": None}
+    assert len(read) == 4
+    assert [commit.metadata["kind"] for commit in to.table.commits()] == ["append"] * 4
+
+
+def test_a_change_of_data_since_the_table_was_seen_is_refused_and_maintenance_is_not(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path)
+    to.write(customers(engine_session, ("a", "1.50")), "replace")
+    to.write(customers(engine_session, ("b", "1.50")), "append")
+    DeltaTable(to.table.location).optimize.compact()
+
+    assert to.write(customers(engine_session, ("c", "1.50")), "append", seen=2).after == 4
+    with pytest.raises(UserError) as raised:
+        to.write(customers(engine_session, ("d", "1.50")), "append", seen=2)
+    assert str(raised.value) == OVERTAKEN
+    assert to.table.row_count() == 3
+
+
+def test_append_adds_all_rows(engine_session: "SparkSession", tmp_path: Path) -> None:
+    to = target(tmp_path)
     row = customers(engine_session, ("a", "1.50"))
 
-    assert to.write(row, "append_new") == Write(before=None, after=1, rows=1)
-    assert to.write(row, "append_new") == Write(before=1, after=1, rows=0)
-    assert to.write(row, "append") == Write(before=1, after=2, rows=1)
-    assert to.write(row.union(customers(engine_session, ("b", "2.00"))), "append_new") == Write(
-        before=2, after=3, rows=1
-    )
-    assert [row["customer_id"] for row in rows_on_disk(to)] == ["a", "a", "b"]
+    assert to.write(row, "append") == Write(before=None, after=1, rows=1)
+    assert to.write(row, "append") == Write(before=1, after=2, rows=2)
+    assert [row["customer_id"] for row in rows_on_disk(to)] == ["a", "a"]
+    assert [commit.metadata["kind"] for commit in to.table.commits()] == ["append"] * 2
 
 
 def test_replace_changed_leaves_equal_content_alone(
@@ -242,9 +334,14 @@ def test_open_table_takes_a_column_in_another_case(
     to.write(engine_session.sql("select 'x' a, cast(1 as bigint) _row_number"), "replace")
     assert rows_on_disk(to) == [{"a": "x", "_row_number": 1, "b": None}]
     assert rows_on_disk(to, version=1) == [{"a": "x", "b": "y", "_row_number": 1}]
-    with pytest.raises(Exception, match=r"(?i)duplicate|already exists"):
-        to.write(other_case, "append")
-    assert to.table.row_count() == 1
+
+    # An append writes all rows anew, under the new name.
+    more = engine_session.sql("select 'z' A, cast(2 as bigint) _row_number")
+    to.write(more, "append")
+    assert rows_on_disk(to) == [
+        {"A": "x", "_row_number": 1, "b": None}, {"A": "z", "_row_number": 2, "b": None}
+    ]  # fmt: skip
+    assert [commit.metadata["kind"] for commit in to.table.commits()] == ["replace"] * 4
 
 
 def test_failed_first_write_leaves_no_table(engine_session: "SparkSession", tmp_path: Path) -> None:
@@ -311,8 +408,5 @@ def test_other_writer_in_the_midst_of_a_write_is_named(
 
     with pytest.raises(UserError) as raised:
         to.write(overtaken, "replace")
-    assert str(raised.value) == (
-        "gold_core.customers: another run wrote the table while this one was writing it; the rows"
-        " of this run were not written. Run again, one run at a time."
-    )
+    assert str(raised.value) == OVERTAKEN
     assert [row["customer_id"] for row in rows_on_disk(to)] == ["a"]

@@ -8,13 +8,14 @@ BATCH_ID = "_batch_id"
 REASONS = "_reasons"
 SUPERSEDED_BY_FILE = "_superseded_by_file"
 SUPERSEDED_BY_ROW = "_superseded_by_row"
+SUPERSEDED_BY_BATCH = "_superseded_by_batch"
 
 #: What identifies a record.
 RECORD = (SOURCE_FILE, ROW_NUMBER, BATCH_ID)
 #: Columns that bronze and superseded have; and those of quarantine, which has bronze's too, so
 #: that no received column may have one of these names.
 RAW = (CORRUPT_RECORD, SOURCE_FILE, ROW_NUMBER, INGESTED_AT, BATCH_ID)
-SUPERSEDED = (*RECORD, SUPERSEDED_BY_FILE, SUPERSEDED_BY_ROW)
+SUPERSEDED = (*RECORD, SUPERSEDED_BY_FILE, SUPERSEDED_BY_ROW, SUPERSEDED_BY_BATCH)
 RESERVED = (CORRUPT_RECORD, REASONS, *RAW[1:])
 #: Type and meaning of each.
 OWN_COLUMNS = {
@@ -35,7 +36,11 @@ OWN_COLUMNS = {
         " lines do not.",
     ),
     INGESTED_AT: ("timestamp", "Start (UTC) of the run of _batch_id."),
-    BATCH_ID: ("string", "Run that first received the file with this content; sorts by time."),
-    SUPERSEDED_BY_FILE: ("string", "File of the record that is kept in its place."),
+    BATCH_ID: ("string", "Run that received the record; sorts by time."),
+    SUPERSEDED_BY_FILE: (
+        "string",
+        "File of the later record that took its place; that one may be superseded in turn.",
+    ),
     SUPERSEDED_BY_ROW: ("bigint", "Ordinal of that record in its file, from 1."),
+    SUPERSEDED_BY_BATCH: ("string", "Run that received that record."),
 }

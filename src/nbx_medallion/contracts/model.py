@@ -7,6 +7,7 @@ when it is first asked for.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -177,51 +178,73 @@ class Rule:
         return T.boolean(_parse(self.expression, self.types))
 
 
+#: How a bound of a limit reads, and what it allows.
+_BOUNDS = {
+    "must_be_less_than": ("less than", operator.lt),
+    "must_be_less_or_equal_to": ("at most", operator.le),
+    "must_be_greater_than": ("more than", operator.gt),
+    "must_be_greater_or_equal_to": ("at least", operator.ge),
+}
+_Bound = Annotated[Decimal, Field(ge=0, lt=10**18)] | None
+
+
 @validated(frozen=True, config=PROFILE)
 class Limit:
-    """A limit on how many records of a table may be quarantined.
+    """A limit on how many records of a table may be quarantined, or on how many rows it has.
 
     Attributes:
-        must_be_less_than: The number, in `unit`, that is already too many.
-        must_be_less_or_equal_to: Or the highest that is allowed.
+        metric: `invalidValues`, the quarantined records, of which there can be too many; or
+            `rowCount`, the rows of the table.
         unit: `rows`, or `percent` of the records received.
         severity: `error` fails the run, `warning` is only told.
     """
 
-    name: str = "quarantined_records"
-    metric: Literal["invalidValues"] = "invalidValues"
-    must_be_less_than: Annotated[Decimal, Field(gt=0, lt=10**18)] | None = None
-    must_be_less_or_equal_to: Annotated[Decimal, Field(ge=0, lt=10**18)] | None = None
+    name: str = ""
+    metric: Literal["invalidValues", "rowCount"] = "invalidValues"
+    must_be_less_than: _Bound = None
+    must_be_less_or_equal_to: _Bound = None
+    must_be_greater_than: _Bound = None
+    must_be_greater_or_equal_to: _Bound = None
     unit: Literal["rows", "percent"] = "rows"
     severity: Severity = "error"
     description: Text = ""
     type: Literal["library"] = "library"
 
     def __post_init__(self) -> None:
-        if self.exclusive == (self.must_be_less_or_equal_to is not None):
-            found = "both" if self.exclusive else "none"
-            raise ValueError(f"expected mustBeLessThan or mustBeLessOrEqualTo, found {found}")
+        of_rows = self.metric == "rowCount"
+        known = [to_camel(bound) for bound in (_BOUNDS if of_rows else list(_BOUNDS)[:2])]
+        given = [to_camel(bound) for bound in _BOUNDS if getattr(self, bound) is not None]
+        if len(given) != 1 or given[0] not in known:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"expected one of {', '.join(known)}, found {found}")
+        if of_rows and self.unit != "rows":
+            raise ValueError("expected a number of rows, found unit 'percent'")
+        if self.must_be_less_than == 0:
+            raise ValueError("expected mustBeLessThan above 0, found 0")
+        if not self.name:
+            object.__setattr__(self, "name", "row_count" if of_rows else "quarantined_records")
 
     @property
-    def exclusive(self) -> bool:
-        """Whether the limit itself is already too many."""
-        return self.must_be_less_than is not None
+    def _bound(self) -> str:
+        return next(bound for bound in _BOUNDS if getattr(self, bound) is not None)
 
     @property
     def limit(self) -> Decimal:
         """The limit, in `unit`."""
-        return self.must_be_less_than or self.must_be_less_or_equal_to or Decimal(0)
+        return Decimal(getattr(self, self._bound))
 
     def __str__(self) -> str:
-        bound = "less than" if self.exclusive else "at most"
-        return f"{bound} {self.limit}{'%' if self.unit == 'percent' else ' records'}"
+        of = "rows" if self.metric == "rowCount" else "records"
+        return (
+            f"{_BOUNDS[self._bound][0]} {self.limit}{'%' if self.unit == 'percent' else f' {of}'}"
+        )
 
-    def is_broken(self, quarantined: int, records: int) -> bool:
-        """Tell whether too many of the records received are quarantined; none are not."""
-        found, limit = Decimal(quarantined), self.limit
+    def is_broken(self, found: int, records: int = 1) -> bool:
+        """Tell whether a number is not allowed: of rows, or of the records received; none are."""
+        number, limit = Decimal(found), self.limit
         if self.unit == "percent":
-            found, limit = found * 100, limit * records
-        return records > 0 and (found >= limit if self.exclusive else found > limit)
+            number, limit = number * 100, limit * records
+        return records > 0 and not _BOUNDS[self._bound][1](number, limit)
 
 
 @dataclass(frozen=True)
@@ -233,6 +256,8 @@ class Contract:
         primary_key: Columns of which one row each is kept; empty for no deduplication.
         latest_by: Column that tells which of two rows of one key is the later.
         open: Whether the table may have further columns, all strings.
+        limits: Limits on quarantined records.
+        row_limits: Limits on rows.
         reads: Columns that it is computed from, with the type that is needed, by table.
         definition: What else each commit of the table carries.
         file: The file it was read from, for messages.
@@ -246,6 +271,7 @@ class Contract:
     latest_by: str | None = None
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
+    row_limits: tuple[Limit, ...] = ()
     open: bool = False
     reads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     definition: Mapping[str, str] = field(default_factory=dict)

@@ -162,6 +162,7 @@ def parse_contract(text: str, file: str) -> Contract:
     if problems := list(_contradictions(document, schema, name)):
         raise unusable("contract", file, problems)
     found, own = document.schema[0], [each.name for each in fields(Column)]
+    limits = [check for check in found.quality if isinstance(check, Limit)]
     types, keys = {item.name: item.type for item in found.properties}, _keys(found)
     return Contract(
         f"{schema}.{name}",
@@ -175,7 +176,8 @@ def parse_contract(text: str, file: str) -> Contract:
             for column, rule in _checks(found)
             if isinstance(rule, _Rule)
         ),
-        limits=tuple(check for check in found.quality if isinstance(check, Limit)),
+        limits=tuple(limit for limit in limits if limit.metric == "invalidValues"),
+        row_limits=tuple(limit for limit in limits if limit.metric == "rowCount"),
         open=found.custom.open_schema,
         reads=found.custom.reads,
         file=file,
@@ -234,10 +236,10 @@ def _contradictions(document: _Document, schema: str, name: str) -> Iterator[str
         yield from (f"{place}.{problem}" for problem in _of_column(column, enforced))
     for owner, check in _checks(table):
         place = f"{where}.properties[{owner}]" if owner else where
-        if not enforced:
-            yield f"{place}.quality[{check.name}]: {_NOT_ENFORCED}"
-        elif owner and isinstance(check, Limit):
+        if owner and isinstance(check, Limit):
             yield f"{place}.quality[{check.name}]: a limit is the table's, {_FACETS}"
+        elif not enforced and getattr(check, "metric", "") != "rowCount":
+            yield f"{place}.quality[{check.name}]: {_NOT_ENFORCED}"
     yield from (f"{where}.{problem}" for problem in _of_table(table, schema))
 
 

@@ -24,7 +24,7 @@ def _section(contract: Contract) -> str:
     lines += ["|---|---|---|---|---|---|"]
     lines += [_row(column, contract) for column in contract.all_columns]
     of_the_table = [_rule(rule) for rule in contract.rules if not rule.column]
-    of_the_table += map(_limit, contract.limits)
+    of_the_table += map(_limit, (*contract.limits, *contract.row_limits))
     if of_the_table:
         lines += ["", "Rules of the table:", "", *(f"- {line}" for line in of_the_table)]
     return "\n".join([*lines, ""])
@@ -58,7 +58,8 @@ def _rule(rule: Rule) -> str:
 
 def _limit(limit: Limit) -> str:
     effect = "stops the run" if limit.severity == "error" else "is told"
-    return f"`{limit.name}`: {limit} in quarantine; more {effect}"
+    where = "" if limit.metric == "rowCount" else " in quarantine"
+    return f"`{limit.name}`: {limit}{where}; anything else {effect}"
 
 
 def _code(text: str) -> str:

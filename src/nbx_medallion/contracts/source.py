@@ -22,6 +22,7 @@ class Source:
         clean: Table of the valid records, typed, the latest of each key.
         quarantine: Table of the rejected records.
         superseded: Table of the valid records that a later one of their key replaced.
+        silver: Quarantine, superseded and clean, which are one unit, in the order of writing.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Source:
         self.clean = f"silver.{self.name}_clean"
         self.quarantine = f"silver.{self.name}_quarantine"
         self.superseded = f"silver.{self.name}_superseded"
+        self.silver = (self.quarantine, self.superseded, self.clean)
 
     @classmethod
     def of_table(cls, table: str) -> Self | None:
@@ -50,9 +52,10 @@ def derive_contracts(source: Source, clean: Contract) -> dict[str, Contract]:
     described = {
         source.raw: (
             lineage.RAW,
-            f"Every record of every received {source.name} file, as received. Each received column"
-            " is kept as a string under its own name (a field of zero characters is NULL); a column"
-            " a file lacks is NULL in its records.",
+            f"Every record that was received in a {source.name} file, as received, whether or not"
+            " the file is still there; those of a corrected or retracted file are taken out. Each"
+            " received column is kept as a string under its own name (a field of zero characters is"
+            " NULL); a column a file lacks is NULL in its records.",
         ),
         source.quarantine: (
             lineage.RESERVED,
@@ -77,7 +80,7 @@ def derive_contracts(source: Source, clean: Contract) -> dict[str, Contract]:
             ),
             clean.version,
             description,
-            primary_key=() if is_open else lineage.RECORD[:2],
+            primary_key=() if is_open else lineage.RECORD,
             open=is_open,
         )
     return contracts

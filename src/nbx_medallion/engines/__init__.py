@@ -43,8 +43,10 @@ def runs_delta_on_spark(session: "SparkSession") -> bool:
     return on_databricks() or "delta" in extensions.lower()
 
 
-def active_session(config: Mapping[str, Any]) -> "SparkSession":
+def active_session(declared: Mapping[str, Any]) -> "SparkSession":
     """The session that tables are read and written with; the engine starts if none runs.
+
+    `declared` is what ``engines.yml`` has.
 
     Raises:
         UserError: The engine cannot start, or ``engines.yml`` declares none that is known.
@@ -52,7 +54,7 @@ def active_session(config: Mapping[str, Any]) -> "SparkSession":
     global _session  # noqa: PLW0603
     with _lock:
         if _session is None:
-            _session = _find_ambient() or _start(config)
+            _session = _find_ambient() or _start(declared)
             atexit.register(stop_session)
             # The pipelines rely on it, and a runtime may set it otherwise.
             _session.conf.set("spark.sql.session.timeZone", "UTC")
@@ -72,7 +74,7 @@ def stop_session() -> None:
         _stopping.close()
 
 
-def check_folder(path: str, config: Mapping[str, Any]) -> None:
+def check_folder(path: str, declared: Mapping[str, Any]) -> None:
     """Refuse an absolute path that the engine could not write a table to. Starts no engine.
 
     Sail 0.7.2 encodes a path as a URL has it when it writes, and so writes beside the folder.
@@ -82,7 +84,7 @@ def check_folder(path: str, config: Mapping[str, Any]) -> None:
             ``engines.yml`` declares no engine that is known.
     """
     session = _session or _find_ambient()
-    on_spark = runs_delta_on_spark(session) if session else _declared(config) == "spark"
+    on_spark = runs_delta_on_spark(session) if session else _name(declared) == "spark"
     odd = "".join(sorted(set(re.sub("[A-Za-z0-9]", "", path)) - set(_PLAIN.replace(" ", ""))))
     if odd and not on_spark:
         raise EngineError(
@@ -92,10 +94,10 @@ def check_folder(path: str, config: Mapping[str, Any]) -> None:
         )
 
 
-def _start(config: Mapping[str, Any]) -> "SparkSession":
-    name = _declared(config)
+def _start(declared: Mapping[str, Any]) -> "SparkSession":
+    name = _name(declared)
     try:
-        return _stopping.enter_context(_ENGINES[name](config["engines"][name]))
+        return _stopping.enter_context(_ENGINES[name](declared[name]))
     except ImportError as error:
         raise EngineError(
             f"The engine {name!r} needs packages of which {error.name or error} is not installed."
@@ -116,8 +118,8 @@ def _find_ambient() -> "SparkSession | None":
         return SparkSession.builder.getOrCreate() if on_databricks() else None
 
 
-def _declared(config: Mapping[str, Any]) -> str:
-    name = config["engines"].get("engine")
+def _name(declared: Mapping[str, Any]) -> str:
+    name = declared.get("engine")
     if name not in _ENGINES:
         raise EngineError(
             f"engines.yml: engine: expected one of: {', '.join(_ENGINES)}; found {name!r}. It is"

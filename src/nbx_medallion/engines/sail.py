@@ -38,7 +38,8 @@ def start_sail(settings: Mapping[str, Any]) -> "Iterator[SparkSession]":
     for key, value in {"RUST_LOG": "error", **settings}.items():
         if key.isupper():
             os.environ.setdefault(key, str(value))
-    with without_ipython():
+    # The progress bar of pyspark 4.2.0 imports it, a second, to learn a terminal's width.
+    with hidden("IPython"):
         from pysail.spark import SparkConnectServer
         from pyspark.sql.connect.session import SparkSession
     # The session is stopped before the server: the client would look for that for minutes.
@@ -60,14 +61,11 @@ def start_sail(settings: Mapping[str, Any]) -> "Iterator[SparkSession]":
 
 
 @contextmanager
-def without_ipython() -> Iterator[None]:
-    """Keep IPython from being imported for the time of the block.
-
-    The progress bar of pyspark 4.2.0 imports it, a second of start-up, to learn a terminal's width.
-    """
-    hidden = sys.modules.setdefault("IPython", None) is None  # type: ignore[arg-type]
+def hidden(module: str) -> Iterator[None]:
+    """Keep a package that is not needed from being imported for the time of the block."""
+    is_hidden = sys.modules.setdefault(module, None) is None  # type: ignore[arg-type]
     try:
         yield
     finally:
-        if hidden:
-            del sys.modules["IPython"]
+        if is_hidden:
+            del sys.modules[module]

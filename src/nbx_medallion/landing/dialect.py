@@ -106,13 +106,24 @@ class Readable(Protocol):
         """Give at most so many bytes, fewer at will, none at the end."""
 
 
-class HashingFile:
-    """A file whose bytes are hashed in a pool as they are read, while the reader goes on."""
+def skip(text: Readable, length: int) -> None:
+    """Read so many bytes, or to the end where there are fewer."""
+    while length and (data := text.read(min(length, _CHUNK))):
+        length -= len(data)
 
-    def __init__(self, raw: BinaryIO, pool: Executor) -> None:
+
+class HashingFile:
+    """A file whose bytes are hashed in a pool as they are read, while the reader goes on.
+
+    `before`: the hash of what is not read, as it comes before.
+    """
+
+    def __init__(
+        self, raw: BinaryIO, pool: Executor, before: "hashlib._Hash | None" = None
+    ) -> None:
         self._raw = raw
         self._pool = pool
-        self._hash = hashlib.sha256()
+        self._hash = before.copy() if before else hashlib.sha256()
         self._hashed = pool.submit(self._hash.update, b"")
 
     def read(self, size: int = -1, /) -> bytes:

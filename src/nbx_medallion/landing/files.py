@@ -3,19 +3,47 @@
 import glob
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from nbx_medallion.errors import UserError
+from nbx_medallion.errors import LandingError
 from nbx_medallion.landing.dialect import UNREADABLE
 
 _SUFFIXES = (".csv", ".csv.gz")
 _WANTED = "*.csv and *.csv.gz files"
+
+
+class Listed(NamedTuple):
+    """A file as it is listed.
+
+    `path` is relative to the landing root, with forward slashes, and `location` absolute.
+    """
+
+    path: str
+    location: str
+    size_bytes: int
+    modified_at: datetime
+
+    @property
+    def place(self) -> str:
+        """The location as text: bytes of a file name that are not UTF-8 are escaped."""
+        return os.fsencode(self.location).decode("utf-8", "backslashreplace")
+
+
+class Listing(NamedTuple):
+    """What is at a landing path, sorted.
+
+    `root` is what paths are relative to, absolute; `others` are paths of a folder's other files.
+    """
+
+    root: str
+    files: list[Listed]
+    others: list[str]
 
 
 class FileRange(NamedTuple):
@@ -62,7 +90,9 @@ class LandingFile:
     Attributes:
         path: Relative to the landing root, with forward slashes.
         fingerprint: SHA-256 of its bytes, in hexadecimal digits.
-        ranges: Where its records are. One range where it can only be read from its start.
+        is_open: True if it ends within quotes: what follows may make other records of it.
+        ranges: Where its records are, of a file that has grown the new ones. One range where it
+            can only be read from its start.
         fits: Reader options, by name, that seem to fit it better than the declared ones.
     """
 
@@ -71,26 +101,34 @@ class LandingFile:
     modified_at: datetime
     fingerprint: str
     header: Header
+    is_open: bool
     ranges: tuple[FileRange, ...]
     fits: Mapping[str, str]
 
     @property
     def records(self) -> int:
-        """Records received, malformed ones counted."""
+        """Records in the ranges, malformed ones counted."""
         return sum(part.records for part in self.ranges)
 
 
-def list_landing(path: str, variable: str) -> tuple[list[tuple[str, str]], list[str]]:
-    """Find the files to read, at least one: path and location. And the paths of a folder's others.
+def list_landing(path: str, variable: str, received: Collection[str] = ()) -> Listing:
+    """Find the files at a path, at least one unless some were received before.
 
     An absolute path that exists is taken as it is, whatever characters it holds; a folder stands
     for its CSV files, recursively, hidden ones left out. Of the files that a glob matches, each is
     read, whatever its suffix. Paths are relative to the folder, a file's parent or a glob's fixed
-    part, and sorted. Errors name the environment variable that sets the path.
+    part. Errors name the environment variable that sets the path.
+
+    Args:
+        path: A file, a folder or a glob.
+        variable: Of the environment.
+        received: Places of the files that were received and may be gone. A folder must be there,
+            and a path that is neither there nor among these stands for nothing.
 
     Raises:
-        UserError: There is none, or one cannot be read.
+        LandingError: There is none, or one cannot be read.
     """
+    path = os.path.abspath(path)
     root, found, others = Path(path), list[str](), list[str]()
     with reading(path, variable):
         if os.path.isdir(path):
@@ -113,30 +151,59 @@ def list_landing(path: str, variable: str) -> tuple[list[tuple[str, str]], list[
             ]
             problem = f"expected a glob that matches files; found none below {root}. Mend the glob"
         else:
+            root = root.parent
+            received = {path} & set(received)
             problem = (
                 f"there is no such file or folder. Expected a CSV file, a folder of {_WANTED}, or a"
                 " glob. Put the files there"
             )
-        if not found:
-            raise UserError(f"{path}: {problem}, or set {variable} to where they are.")
-        for location in found:
-            _check_regular(location)
-    files = sorted((_relative(location, root), location) for location in found)
-    return files, sorted(_relative(location, root) for location in others)
+        if not found and not (received and root.is_dir()):
+            raise LandingError(f"{path}: {problem}, or set {variable} to where they are.")
+        files = [
+            Listed(_relative(location, root), location, *_size_and_time(location))
+            for location in found
+        ]
+    return Listing(str(root), sorted(files), sorted(_relative(each, root) for each in others))
 
 
 @contextmanager
 def reading(location: str, variable: str) -> Iterator[None]:
-    """Turn what reading a file raises into a UserError: which file, why, and what to do."""
+    """Turn what reading a file raises into a LandingError: which file, why, and what to do."""
     try:
         yield
     except UNREADABLE as error:
         where = getattr(error, "filename", None) or location
         why = getattr(error, "strerror", None) or str(error)
-        raise UserError(
+        raise LandingError(
             f"{where}: expected a readable file; found: {why}. Mend the file or move it away, or"
             f" set {variable} to another path."
         ) from error
+
+
+@contextmanager
+def opened(file: Listed, variable: str) -> Iterator[BinaryIO]:
+    """Open a listed file, to be read in the block.
+
+    Raises:
+        LandingError: It cannot be read, or is not as it was listed.
+    """
+    with reading(file.location, variable):
+        try:
+            raw = open(file.location, "rb")  # noqa: SIM115
+        except FileNotFoundError as error:
+            raise changed(file.location, error) from error
+        with raw:
+            yield raw
+            if size_and_time(os.fstat(raw.fileno())) != file[2:]:
+                raise changed(file.location, "its size or time is another")
+
+
+def changed(location: str, why: object) -> LandingError:
+    """The error of a file that is not what it was a moment ago."""
+    return LandingError(
+        f"{location}: the file changed while it was being read: {why}. Nothing was written. Run"
+        " again when the file is complete."
+    )
 
 
 def _walk(path: str) -> Iterator[str]:
@@ -151,15 +218,21 @@ def _walk(path: str) -> Iterator[str]:
             yield os.path.join(folder, name)
 
 
-def _check_regular(location: str) -> None:
+def size_and_time(found: os.stat_result) -> tuple[int, datetime]:
+    """Size in bytes and time of modification, in microseconds, of a file."""
+    return found.st_size, datetime.fromtimestamp(found.st_mtime_ns // 1000 / 1e6, UTC)
+
+
+def _size_and_time(location: str) -> tuple[int, datetime]:
     try:
-        mode = os.stat(location).st_mode
+        found = os.stat(location)
     except FileNotFoundError as error:
         why = "a link to a file that does not exist"
         raise OSError(error.errno, why, location) from error
-    if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
         raise OSError(0, what, location)
+    return size_and_time(found)
 
 
 def _relative(location: str, root: Path) -> str:

@@ -26,21 +26,21 @@ def landing_notes(scan: LandingScan, contract: "Contract") -> list[str]:
         for fit, those in _by_kind([file.fits.get(option) for file in scan.files], paths):
             also = " (Latin-1 and more)" if fit == "cp1252" else ""
             notes.append(
-                f"{_listed(those)}: the {option} seems to be {json.dumps(fit)}{also}, not"
+                f"{listed(those)}: the {option} seems to be {json.dumps(fit)}{also}, not"
                 f" {declared}: if all files are so, set csv: {{{option}: {json.dumps(fit)}}} at"
                 f" {entry}, else convert these"
             )
     if scan.skipped:
-        notes.append(f"not read, neither .csv nor .csv.gz: {_listed(scan.skipped)}")
+        notes.append(f"not read, neither .csv nor .csv.gz: {listed(scan.skipped)}")
     for problem, those in _by_kind([file.header.problem for file in scan.files], paths):
         why = _shortened(problem, 200)
-        notes.append(f"{_listed(those)}: no record could be mapped to columns: {why}")
+        notes.append(f"{listed(those)}: no record could be mapped to columns: {why}")
     for blank, those in _by_kind([file.header.blank for file in scan.files], paths):
         unnamed = ", ".join(f"_c{at}" for at in blank)
-        notes.append(f"{_listed(those)}: columns without a name are {unnamed}")
+        notes.append(f"{listed(those)}: columns without a name are {unnamed}")
     for _, those in _by_kind([file.fingerprint for file in scan.files], paths):
         if len(those) > 1:
-            notes.append(f"the same content under several names, each counted: {_listed(those)}")
+            notes.append(f"the same content under several names, each counted: {listed(those)}")
     missing = [
         column.name
         for column in contract.columns
@@ -53,7 +53,7 @@ def landing_notes(scan: LandingScan, contract: "Contract") -> list[str]:
         )
     further = [name for name in scan.columns if name not in contract.inputs]
     if further:
-        notes.append(f"columns that the contract does not use, kept in bronze: {_listed(further)}")
+        notes.append(f"columns that the contract does not use, kept in bronze: {listed(further)}")
     return notes
 
 
@@ -65,8 +65,8 @@ def _by_kind(kinds: Sequence[_Kind | None], paths: list[str]) -> list[tuple[_Kin
     return list(found.items())
 
 
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    """The first names, and how many more there are."""
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Give the first names, and say how many more there are."""
     shown = [_shortened(name, 80) for name in names[:most]]
     return ", ".join(shown) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 

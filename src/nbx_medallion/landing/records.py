@@ -75,6 +75,8 @@ class StrictReader:
         # Where the quoted fields of malformed records started, by record. A later record that comes
         # to one of them runs into the same failure; without this, time would be quadratic.
         self.doomed: list[array[int]] = []
+        #: True if a quote did not close before the file's end: more text may make other records.
+        self.is_open = False
 
     def read(
         self, data: bytes, start: int, stop: int, final: bool, base: int = 0
@@ -146,6 +148,7 @@ class StrictReader:
                 return close if self._field_end.match(data, at) else None
             at += 1
         if self._final or len(data) >= stop:
+            self.is_open |= len(data) < stop
             return None
         raise _MoreNeeded
 
@@ -189,6 +192,11 @@ class BlockReader:
     def offset(self) -> int:
         """Offset in the stream of the next byte to be given."""
         return self._base + self._at
+
+    @property
+    def is_open(self) -> bool:
+        """True if the text ended within quotes: what follows may make other records of it."""
+        return self._strict.is_open
 
     def header(self) -> Record | None:
         """Read a file's first record, by the strict rule; None if there is none."""

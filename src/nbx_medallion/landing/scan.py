@@ -3,19 +3,30 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbx_medallion.contracts.lineage import RESERVED
-from nbx_medallion.landing.dialect import CsvDialect, HashingFile, guess_encoding
-from nbx_medallion.landing.files import FileRange, Header, LandingFile, list_landing, reading
+from nbx_medallion.landing.dialect import CsvDialect, HashingFile, guess_encoding, skip
+from nbx_medallion.landing.files import (
+    FileRange,
+    Header,
+    LandingFile,
+    Listed,
+    list_landing,
+    opened,
+    reading,
+)
 from nbx_medallion.landing.parse import RecordParser, is_utf8
 from nbx_medallion.landing.records import WINDOW, BlockReader, Record, StrictReader
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _MOST_HEADER_BYTES = 1 << 20
 _MOST_NAMES = 4096
@@ -24,9 +35,10 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True)
 class LandingScan:
-    """What a landing path holds.
+    """What there is to read of a landing path.
 
     Attributes:
+        files: In the order of their paths.
         skipped: Paths of a folder's other files, which are not read.
         columns: The received columns: the union over the files, in the order first seen.
         dialect: How the files are declared to be written.
@@ -39,8 +51,28 @@ class LandingScan:
 
     @property
     def records(self) -> int:
-        """Records received, malformed ones counted."""
+        """Records to read, malformed ones counted."""
         return sum(file.records for file in self.files)
+
+
+class Tail(NamedTuple):
+    """Where a file that has grown is read on.
+
+    `start` is the length in bytes of the UTF-8 text before, `first_row` the first new record's
+    ordinal in the file, and `before` the hash of the bytes before.
+    """
+
+    start: int
+    first_row: int
+    before: "_Hash"
+
+
+@contextmanager
+def thread_pools() -> Iterator[tuple[Executor, Executor]]:
+    """Threads to read files in, and threads to hash in what those read."""
+    threads = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as hashing, ThreadPoolExecutor(threads) as pool:
+        yield pool, hashing
 
 
 def scan_landing(
@@ -53,12 +85,11 @@ def scan_landing(
     Raises:
         UserError: As `list_landing`, or a file cannot be read. No content of a file is an error.
     """
-    found, skipped = list_landing(path, variable)
-    threads = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as hashing, ThreadPoolExecutor(threads) as pool:
-        scan = partial(_scan_file, variable=variable, dialect=dialect, pool=hashing)
-        files, columns = _unite(list(pool.map(scan, found)), prefer)
-    return LandingScan(tuple(files), tuple(skipped), columns, dialect)
+    listing = list_landing(path, variable)
+    with thread_pools() as (pool, hashing):
+        scan = partial(scan_file, variable=variable, dialect=dialect, pool=hashing)
+        files, columns = unite(list(pool.map(scan, listing.files)), prefer)
+    return LandingScan(tuple(files), tuple(listing.others), columns, dialect)
 
 
 def preview_rows(path: str, variable: str, dialect: CsvDialect, count: int) -> dict[str, Any]:
@@ -67,7 +98,7 @@ def preview_rows(path: str, variable: str, dialect: CsvDialect, count: int) -> d
     The keys are `index` (from 1), `columns` (the file's, then `_corrupt_record`, `_source_file` and
     `_row_number`) and `data`, a list a record.
     """
-    for name, location in list_landing(path, variable)[0]:
+    for name, location, *_ in list_landing(path, variable).files:
         with reading(location, variable), open(location, "rb") as raw:
             reader = BlockReader(dialect.open_utf8(raw, location), dialect)
             names = read_header(reader.header()).columns
@@ -120,30 +151,45 @@ def _find_problem(names: list[str]) -> str | None:
     return None
 
 
-def _scan_file(
-    file: tuple[str, str], variable: str, dialect: CsvDialect, pool: Executor
+def scan_file(
+    file: Listed, variable: str, dialect: CsvDialect, pool: Executor, tail: Tail | None = None
 ) -> LandingFile:
-    path, location = file
-    split = sys.maxsize if dialect.is_streamed(location) else 8 * WINDOW
+    """Read a file once, or its header and its tail.
+
+    Raises:
+        LandingError: It cannot be read, or is not as it was listed.
+    """
+    path, location, size, modified_at = file
+    is_streamed = dialect.is_streamed(location)
+    split = sys.maxsize if is_streamed else 8 * WINDOW
     cuts: list[tuple[int, int, int, int]] = []
     fits: dict[str, str | None] = {}
-    with reading(location, variable), open(location, "rb") as raw:
-        modified_at = datetime.fromtimestamp(os.fstat(raw.fileno()).st_mtime_ns // 1000 / 1e6, UTC)
+    with opened(file, variable) as raw:
         hashing = HashingFile(raw, pool)
         reader = BlockReader(dialect.open_utf8(hashing, location), dialect, window=WINDOW)
         record = reader.header()
-        start, row, records = reader.offset, 1, 0
+        base, row, records = 0, 1, 0
+        if tail:
+            base, row, before = tail
+            raw.seek(0 if is_streamed else base)
+            hashing = HashingFile(raw, pool, None if is_streamed else before)
+            text = dialect.open_utf8(hashing, location)
+            if is_streamed:
+                skip(text, base)
+            reader = BlockReader(text, dialect, window=WINDOW)
+        start = base + reader.offset
         is_ascii = is_text = True
         for block in reader:
             records += reader.count(block)
             if is_ascii and not block.data.isascii():
                 # A whole file that is in another encoding shows here.
                 is_ascii, is_text = False, is_utf8(block.data)
-            if block.may_split and reader.offset - start >= split:
-                cuts.append((start, reader.offset - start, row, records))
-                start, row, records = reader.offset, row + records, 0
-        cuts.append((start, reader.offset - start, row, records))
-        fingerprint, size = hashing.finish(), raw.tell()
+            end = base + reader.offset
+            if block.may_split and end - start >= split:
+                cuts.append((start, end - start, row, records))
+                start, row, records = end, row + records, 0
+        cuts.append((start, base + reader.offset - start, row, records))
+        fingerprint = hashing.finish()
         if record and (not is_text or b"\0" in record.raw or not is_utf8(record.raw)):
             fits["encoding"] = guess_encoding(location, dialect)
     if record and len(record.fields or ()) < 2:
@@ -151,7 +197,9 @@ def _scan_file(
     likely = {option: value for option, value in fits.items() if value}
     header = read_header(record)
     ranges = [FileRange(path, location, size, header.columns, *cut) for cut in cuts if cut[-1]]
-    return LandingFile(path, size, modified_at, fingerprint, header, tuple(ranges), likely)
+    return LandingFile(
+        path, size, modified_at, fingerprint, header, reader.is_open, tuple(ranges), likely
+    )
 
 
 def _guess_separator(header: Record, dialect: CsvDialect) -> str | None:
@@ -167,12 +215,16 @@ def _guess_separator(header: Record, dialect: CsvDialect) -> str | None:
     return best
 
 
-def _unite(
-    files: Sequence[LandingFile], prefer: Sequence[str]
+def unite(
+    files: Sequence[LandingFile], prefer: Sequence[str], existing: Sequence[str] = ()
 ) -> tuple[list[LandingFile], tuple[str, ...]]:
-    """The files and the union of their columns; a file that spells one otherwise is not mapped."""
+    """The files and the union of their columns; a file that spells one otherwise is not mapped.
+
+    The spelling of an `existing` column holds. Else one of `prefer` wins if a file has it.
+    """
     received = {name for file in files for name in file.header.columns or ()}
     spelling = {name.lower(): (name, "other files") for name in prefer if name in received}
+    spelling |= {name.lower(): (name, "earlier files") for name in existing}
     columns: dict[str, None] = {}
     united = []
     for file in files:

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,9 +15,8 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from nbx_medallion.contracts.lineage import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
-from nbx_medallion.errors import UserError
-from nbx_medallion.landing.dialect import UNREADABLE, CsvDialect, Readable
-from nbx_medallion.landing.files import FileRange
+from nbx_medallion.landing.dialect import UNREADABLE, CsvDialect, Readable, skip
+from nbx_medallion.landing.files import FileRange, changed
 from nbx_medallion.landing.parse import RecordParser
 from nbx_medallion.landing.records import WINDOW, BlockReader
 
@@ -29,39 +27,22 @@ if TYPE_CHECKING:
 
 _LEAST_BYTES = 8 << 20
 _MOST_BYTES = 128 << 20
-_FILES_SCHEMA = (
-    "source string, path string, size_bytes bigint, modified_at timestamp, fingerprint string,"
-    " records bigint, header string"
-)
+_read = [0]
 
 
-@dataclass(frozen=True)
-class Landing:
-    """What was received.
+def landing_records(spark: "SparkSession", scan: "LandingScan", all_at_once: bool) -> "DataFrame":
+    """Give a row a record of the scanned files, lazily: running it fails when one has changed.
 
-    Attributes:
-        files: A row a file: the columns of `ops.landing_files` but for the batch. `header` is NULL
-            for a file without any record.
-        records: A row a record, lazy: each received column as string under its own name,
-            `_corrupt_record` (the text of a malformed record, whose received columns are NULL),
-            `_source_file` and `_row_number` (from 1 in each file). Running it fails when a file is
-            not what was scanned.
+    Columns are each received one as string under its own name, `_corrupt_record` (the text of a
+    malformed record, whose received columns are NULL), `_source_file` and `_row_number` (from 1 in
+    each file).
+
+    Args:
+        spark: The session.
+        scan: What is to be read.
+        all_at_once: Whether the engine works at all partitions of a frame from the start, however
+            many, each with memory of its own.
     """
-
-    files: "DataFrame"
-    records: "DataFrame"
-
-
-def landing_frames(
-    spark: "SparkSession", source: str, scan: "LandingScan", all_at_once: bool
-) -> Landing:
-    """Give the scanned files of a source as frames.
-
-    `all_at_once`: the engine works at all partitions of a frame from the start, however many, each
-    with memory of its own.
-    """
-    facts = attrgetter("path", "size_bytes", "modified_at", "fingerprint", "records", "header.text")
-    rows = [(source, *facts(file)) for file in scan.files]
     plan = {
         "columns": scan.columns,
         "dialect": asdict(scan.dialect),
@@ -69,7 +50,12 @@ def landing_frames(
     }
     spark.dataSource.register(LandingCsvSource)
     reader = spark.read.format("LandingCsvSource").option("plan", json.dumps(plan))
-    return Landing(spark.createDataFrame(rows, _FILES_SCHEMA), reader.load())
+    return reader.load()
+
+
+def records_read() -> int:
+    """Records that this process has read, all in all; on Spark other processes read them."""
+    return _read[0]
 
 
 def plan_partitions(scan: "LandingScan", cores: int, all_at_once: bool) -> list[list[FileRange]]:
@@ -94,7 +80,7 @@ def plan_partitions(scan: "LandingScan", cores: int, all_at_once: bool) -> list[
 def read_range(
     part: FileRange, columns: Sequence[str], dialect: CsvDialect
 ) -> Iterator[pa.RecordBatch]:
-    """Read a range as batches with these columns; a UserError if the file is not as scanned."""
+    """Read a range as batches with these columns; a LandingError if the file is not as scanned."""
     parser = RecordParser(columns, part.columns, part.path, dialect)
     found = 0
     try:
@@ -102,24 +88,20 @@ def read_range(
             text: Readable = raw
             if dialect.is_streamed(part.location):
                 text = dialect.open_utf8(raw, part.location)
-                left = part.start
-                while left and (data := text.read(min(left, WINDOW))):
-                    left -= len(data)
+                skip(text, part.start)
             else:
                 raw.seek(part.start)
             blocks = BlockReader(text, dialect, window=WINDOW, length=part.length)
             for batch in parser.parse(blocks, part.first_row):
                 found += batch.num_rows
+                _read[0] += batch.num_rows
                 yield batch
             if os.fstat(raw.fileno()).st_size != part.size_bytes:
                 raise EOFError("its size is another")
         if found != part.records:
             raise EOFError(f"it has {found} records where {part.records} were counted")
     except UNREADABLE as error:
-        raise UserError(
-            f"{part.location}: the file changed while it was being read: {error}. Nothing was"
-            " written. Run again when the file is complete."
-        ) from error
+        raise changed(part.location, error) from error
 
 
 class LandingCsvSource(DataSource):

@@ -1,18 +1,24 @@
 """What is checked: contracts and graph before a run, and that every record is accounted for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 
 from nbx_medallion.config import Declarations
 from nbx_medallion.contracts.differences import check_reads
+from nbx_medallion.contracts.lineage import BATCH_ID
 from nbx_medallion.contracts.model import Limit
 from nbx_medallion.contracts.source import Source
 from nbx_medallion.datasets import DeltaTableDataset
 from nbx_medallion.errors import ConfigurationError, TableError
-from nbx_medallion.models import dataset_name
-from nbx_medallion.tables.table import Table
+from nbx_medallion.run.plan import Step
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+PROFILE = ".silver_profile"
 
 
 def delta_table(catalog: DataCatalog, name: str) -> DeltaTableDataset:
@@ -30,19 +36,35 @@ def delta_table(catalog: DataCatalog, name: str) -> DeltaTableDataset:
     return dataset
 
 
-def stored(catalog: DataCatalog, table: str) -> Table:
-    """The table of a name, ``<schema>.<table>``."""
-    return delta_table(catalog, dataset_name(table)).table
-
-
 def table_inputs(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, tuple[str, ...]]:
-    """For each table that a pipeline writes, the tables that its node reads."""
+    """For each table that a pipeline writes, in order, the tables that it is made from.
 
-    def tables(names: Sequence[str]) -> tuple[str, ...]:
-        datasets = map(catalog.get, names)
-        return tuple(d.table_name for d in datasets if isinstance(d, DeltaTableDataset))
+    What a node reads from memory is made from what the node read that gave it. Bronze is made from
+    no table, and silver from bronze alone.
 
-    return {table: tables(node.inputs) for node in pipeline.nodes for table in tables(node.outputs)}
+    Raises:
+        UserError: A node's output is neither a Delta table nor read by another node.
+    """
+    read = {name for node in pipeline.nodes for name in node.inputs}
+    in_memory: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[str, ...]] = {}
+    for node in pipeline.nodes:
+        inputs: list[str] = []
+        for name in node.inputs:
+            dataset: Any = catalog.get(name)
+            is_table = isinstance(dataset, DeltaTableDataset)
+            inputs += [dataset.table_name] if is_table else in_memory.get(name, ())
+        made_from = tuple(dict.fromkeys(inputs))
+        for name in node.outputs:
+            is_passed_on = name in read and isinstance(catalog.get(name), MemoryDataset)
+            if is_passed_on or name.endswith(PROFILE):
+                in_memory[name] = made_from
+                continue
+            table = delta_table(catalog, name).table_name
+            source = Source.of_table(table)
+            of_source = (source.raw,) if source and table != source.raw else ()
+            found[table] = of_source if source else made_from
+    return found
 
 
 def check_contracts(declared: Declarations, inputs: Mapping[str, tuple[str, ...]]) -> None:
@@ -54,8 +76,6 @@ def check_contracts(declared: Declarations, inputs: Mapping[str, tuple[str, ...]
     """
     for table, read in inputs.items():
         contract = declared.contract(table)
-        source = Source.of_table(table)
-        (declared.contract(source.clean) if source else contract).check_sql()
         if contract.reads and set(contract.reads) != set(read):
             raise ConfigurationError(
                 f"{table}: expected a node that reads {', '.join(sorted(contract.reads))}, as its"
@@ -65,42 +85,21 @@ def check_contracts(declared: Declarations, inputs: Mapping[str, tuple[str, ...]
         check_reads(contract, declared.contract)
 
 
-def check_bronze(catalog: DataCatalog, source: Source) -> None:
-    """Check that bronze has every record that was received.
-
-    Raises:
-        UserError: Records were lost or doubled.
-    """
-    bronze = stored(catalog, source.raw)
-    commits = bronze.commits()
-    if commits:
-        received = commits[-1].metadata["records_received"]
-        check_balance("received", received, {source.raw: bronze.row_count()})
-
-
-def check_silver(catalog: DataCatalog, source: Source) -> None:
-    """Check that each bronze record is in silver, in quarantine or superseded.
-
-    Tables that were made from different states of bronze are not compared: a run of single nodes
-    leaves them so, and the next run of the layer makes all of them again.
-
-    Raises:
-        UserError: Records were lost or doubled.
-    """
-    names = (source.clean, source.quarantine, source.superseded)
-    tables = {name: stored(catalog, name) for name in names}
-    commits = [table.commits() for table in tables.values()]
-    if not all(commits):
-        return
-    made_from = {made[-1].metadata["sources"].get(source.raw) for made in commits}
-    if len(made_from) == 1:
-        received = stored(catalog, source.raw).row_count(made_from.pop())
-        counts = {name: table.row_count() for name, table in tables.items()}
-        check_balance(source.raw, received, counts)
-
-
-def check_limits(catalog: DataCatalog, source: Source, limits: Iterable[Limit]) -> list[str]:
+def check_limits(
+    source: Source,
+    limits: Iterable[Limit],
+    records: "DataFrame",
+    quarantine: DeltaTableDataset,
+    step: Step,
+) -> list[str]:
     """Compare a quarantine, just written, with the limits of the contract.
+
+    Args:
+        source: The source of the records.
+        limits: The limits.
+        records: The records, as received.
+        quarantine: The rejected ones.
+        step: Its pending batches are judged, each by itself, and in a rebuild all together too.
 
     Returns:
         A sentence for each limit of severity `warning` that is exceeded.
@@ -108,25 +107,59 @@ def check_limits(catalog: DataCatalog, source: Source, limits: Iterable[Limit]) 
     Raises:
         UserError: A limit of severity `error` is exceeded.
     """
-    quarantine = delta_table(catalog, dataset_name(source.quarantine))
-    rejected = quarantine.table.row_count()
-    records = stored(catalog, source.raw).row_count()
+    received, rejected = (_by_batch(frame) for frame in (records, quarantine.load()))
+    judged = {
+        f"batch {one}": (rejected.get(one, 0), received.get(one, 0))
+        for one in sorted(received if step.pending is None else step.pending)
+    }
+    if step.action == "rebuild" and (len(received) > 1 or not judged):
+        judged["all batches"] = (sum(rejected.values()), sum(received.values()))
+    told = []
+    for what, (bad, of) in judged.items():
+        for limit in limits:
+            if not limit.is_broken(bad, of):
+                continue
+            message = (
+                f"{source.clean}: {bad:,} of {of:,} records ({bad / of:.1%}) of {what} are in"
+                f" quarantine, and the contract allows {limit} ({limit.name})."
+            )
+            if limit.severity == "error":
+                raise TableError(
+                    f"{message} Most frequent:\n{_top_reasons(quarantine)}\n"
+                    f"They are in {quarantine.table_name} ({quarantine.table.location}), column"
+                    " _reasons. No table after it was changed. Correct the files or the contract,"
+                    f" or take the files out with `kedro lakehouse retract {source.name} PATH`,"
+                    " and run again."
+                )
+            told.append(message)
+    return told
+
+
+def _by_batch(frame: "DataFrame") -> dict[str, int]:
+    return {row[BATCH_ID]: row["count"] for row in frame.groupBy(BATCH_ID).count().collect()}
+
+
+def check_row_count(table: str, frame: "DataFrame", limits: Collection[Limit]) -> list[str]:
+    """Compare how many rows a table is about to have with the limits of its contract.
+
+    Returns:
+        A sentence for each limit of severity `warning` that is exceeded.
+
+    Raises:
+        UserError: A limit of severity `error` is exceeded.
+    """
+    rows = frame.count() if limits else 0
     told = []
     for limit in limits:
-        if not limit.is_broken(rejected, records):
-            continue
-        message = (
-            f"{source.clean}: {rejected:,} of {records:,} records ({rejected / records:.1%}) are in"
-            f" quarantine, and the contract allows {limit} ({limit.name})."
-        )
-        if limit.severity == "error":
-            raise TableError(
-                f"{message} Most frequent:\n{_top_reasons(quarantine)}\n"
-                f"They are in {quarantine.table_name} ({quarantine.table.location}), column"
-                " _reasons. No table after it was changed. Correct the files or the contract and"
-                " run again."
-            )
-        told.append(message)
+        if limit.is_broken(rows):
+            message = f"{table}: {rows:,} rows, and the contract wants {limit} ({limit.name})."
+            if limit.severity == "error":
+                raise TableError(
+                    f"{message} The table is as it was, those before it are written. Look at what"
+                    " they hold: `kedro lakehouse history`; correct the files or the contract, and"
+                    " run again."
+                )
+            told.append(message)
     return told
 
 
@@ -158,7 +191,7 @@ def check_balance(what: str, received: int, parts: Mapping[str, int]) -> None:
     direction = f"{abs(received - found):,} {'lost' if found < received else 'too many'}"
     raise TableError(
         f"Records are not accounted for: {what} {received:,}, but {listed}{total} ({direction})."
-        " A table was changed by another program, or a layer has a fault. Run the whole pipeline"
-        " again to rebuild the tables from the landing files; if it does not balance then, report"
-        " it with this message."
+        " A table was changed by another program, or a layer has a fault. Run again with --params"
+        " full_refresh=true to make silver again; if it does not balance then, report it with this"
+        " message."
     )

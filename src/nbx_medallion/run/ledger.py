@@ -16,6 +16,7 @@ class LedgerRow:
     run_id: str
     environment: str
     table_name: str
+    action: str
     rows_in: int
     rows_out: int
     rows_quarantined: int
@@ -23,11 +24,6 @@ class LedgerRow:
     delta_version_before: int | None
     delta_version_after: int
     seconds: float
-
-    @property
-    def left_alone(self) -> bool:
-        """True if there was nothing to write."""
-        return self.delta_version_before == self.delta_version_after
 
 
 _HEADER = (

@@ -8,21 +8,28 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, datetime
+from inspect import signature
+from typing import Any, cast
 
 import yaml
 from kedro.config import MissingConfigException
+from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
-from kedro.io import DatasetError, DatasetNotFoundError
+from kedro.io import DataCatalog, DatasetError, DatasetNotFoundError
 from kedro.pipeline import Pipeline
 from kedro.runner import ParallelRunner
 
 from nbx_medallion import engines
+from nbx_medallion.config import current_config
+from nbx_medallion.engines.sail import hidden
 from nbx_medallion.errors import ConfigurationError, TableError, UserError
+from nbx_medallion.run.hooks import RunHooks, git_sha
+from nbx_medallion.run.survey import Lakehouse, Survey, take_survey
 
-# What Sail, and what Spark, says of a Parquet file that it cannot read.
-_UNREADABLE = re.compile(r"(?:Parquet error|FAILED_READ_FILE)[^\n\"]*")
+# What Sail, Spark and Arrow say of a Parquet file that it cannot read.
+_UNREADABLE = re.compile(r"(?:Parquet error|FAILED_READ_FILE|Could not open Parquet)[^\n\"]*")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SECONDS_TO_STOP = 20  # a JVM that is being started is waited for
 _INTERRUPTED = (
@@ -32,23 +39,82 @@ _INTERRUPTED = (
 
 
 class MedallionSession(KedroSession):
-    """A Kedro session that ends cleanly whatever happens in its run."""
+    """A Kedro session that runs what its plan says, and ends cleanly whatever happens."""
+
+    _context: KedroContext | None = None
+
+    def load_context(self) -> KedroContext:
+        """The context, made once: a run, and what was planned for it, have one configuration."""
+        if self._context is None:
+            self._context = super().load_context()
+        return self._context
+
+    def plan(self, pipeline_names: list[str] | None = None, **selection: Any) -> Survey:
+        """Look at the tables and the landing: what would a run of such a selection do, and why.
+
+        Args:
+            pipeline_names: Names of registered pipelines, all layers by default.
+            **selection: The other filters that `run` takes.
+
+        Raises:
+            UserError: There is no such selection, or see `take_survey`.
+        """
+        return self._survey(pipeline_names, put_back=False, **selection)
+
+    @property
+    def lakehouse(self) -> Lakehouse:
+        """The tables of the environment."""
+        return Lakehouse(self._catalog)
+
+    @property
+    def _catalog(self) -> DataCatalog:
+        with hidden("pandas"):  # Kedro 1.7 imports it to see that a parameter is no frame of it
+            return cast(DataCatalog, self.load_context().catalog)
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Run as `KedroSession.run` does; stop the engine that the run started.
+        """Run what is new or changed of a selection; stop the engine that the run started.
+
+        It takes what `KedroSession.run` takes.
 
         Raises:
             UserError: Something a user can cause and mend, however deep Kedro wrapped it. Any
                 other error keeps its traceback.
             SystemExit: The run was interrupted.
         """
+        selection = signature(KedroSession.run).bind(self, *args, **kwargs).arguments
+        runner, one = selection.pop("runner", None), selection.pop("pipeline_name", None)
+        names = [one] if one else selection.pop("pipeline_names", None)
+        del selection["self"]
         with ended_by_signals(), own_engine():
-            _refuse_options(**kwargs)
-            try:
-                return super().run(*args, **kwargs)
-            except ValueError:
-                _refuse_selection(**kwargs)
-                raise
+            started = datetime.now(UTC)
+            _refuse_options(runner=runner, **selection)
+            survey = self._survey(names, **selection)
+            given = (self.store.get("runtime_params") or {}).get("git_sha")
+            sha = git_sha(self._project_path, given)
+            hooks = RunHooks(survey, current_config(), started, sha)
+            self._hook_manager.register(hooks)
+            with hooks.recorded(_first_line):
+                hooks.begin()
+                done: dict[str, Any] = {}
+                if needed := survey.needed():
+                    done = super().run(pipeline_names=names, runner=runner, node_names=needed)
+                hooks.finish()
+            return done
+
+    def _survey(
+        self,
+        names: list[str] | None,
+        put_back: bool = True,
+        load_versions: object = None,
+        only_missing_outputs: bool = False,
+        **selection: Any,
+    ) -> Survey:
+        # As Kedro does: only what is asked for is loaded, and that before the context.
+        pipelines.set_requested(names or None)
+        catalog = self._catalog
+        pipeline = _select(names or ["__default__"], **selection)
+        run_id = catalog.load("params:run_id") or self.session_id
+        return take_survey(pipeline, catalog, current_config().declared, run_id, put_back)
 
 
 @contextmanager
@@ -148,21 +214,18 @@ def _refuse_options(
             raise ConfigurationError(message)
 
 
-def _refuse_selection(
-    pipeline_name: str | None = None,
-    pipeline_names: list[str] | None = None,
-    namespaces: list[str] | None = None,
-    runner: object = None,
-    **others: Any,
-) -> None:
-    """Refuse a selection that Kedro refuses, with what there is to select from."""
-    filters = {name: value for name, value in others.items() if value}
-    pipelines.set_requested(None)
+def _select(names: list[str], namespaces: list[str] | None = None, **filters: Any) -> Pipeline:
+    """The steps of a selection, and the rest of a source's silver where it has a part of it.
+
+    Raises:
+        UserError: There are no such steps; the message has what there is to select from.
+    """
+    filters = {name: value for name, value in filters.items() if value}
     try:
-        names = pipeline_names or [pipeline_name or "__default__"]
         whole = sum((pipelines[name] for name in names), Pipeline([]))
-        whole.filter(node_namespaces=namespaces, **filters)
+        selected = whole.filter(node_namespaces=namespaces or None, **filters)
     except KeyError as error:
+        pipelines.set_requested(None)
         raise ConfigurationError(
             f"--pipelines: expected any of: {', '.join(sorted(pipelines))}; found {error}. Correct"
             " the name."
@@ -175,3 +238,12 @@ def _refuse_selection(
         raise ConfigurationError(
             f"{error} (asked for: {asked or 'a plain run'}).{there_are}"
         ) from None
+    units = {node.namespace for node in selected.nodes if "silver" in node.tags}
+    rest = [n.name for n in whole.nodes if "silver" in n.tags and n.namespace in units]
+    return selected + whole.only_nodes(*rest) if rest else selected
+
+
+def _first_line(error: Exception) -> str:
+    mistake = find_user_error(error)
+    text = str(mistake) if mistake else f"{type(error).__name__}: {error}"
+    return text.strip().partition("\n")[0]

@@ -1,11 +1,12 @@
 """Columns of a Delta table: how log and SQL write them, and what becomes of them in a write."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbx_medallion.contracts.differences import Schema, schema_differences
+from nbx_medallion.contracts.lineage import BATCH_ID, SOURCE_FILE
 from nbx_medallion.contracts.model import Contract
 from nbx_medallion.errors import TableError
 
@@ -67,6 +68,22 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """A text as SQL takes it, whatever it holds."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+def any_of(column: str, values: Iterable[str]) -> str:
+    """A condition in SQL: the column has one of these values."""
+    return f"{quoted(column)} IN ({', '.join(map(literal, sorted(values)))})"
+
+
+def any_pair(pairs: Iterable[tuple[str, str]]) -> str:
+    """A condition in SQL: the record is of one of these (file, batch) pairs; empty for none."""
+    files: dict[str, set[str]] = {}
+    for file, batch in pairs:
+        files.setdefault(batch, set()).add(file)
+    return " OR ".join(
+        f"({any_of(BATCH_ID, [batch])} AND {any_of(SOURCE_FILE, of_batch)})"
+        for batch, of_batch in sorted(files.items())
+    )
 
 
 def planned_columns(

@@ -1,8 +1,9 @@
-"""What a run knows of its tables."""
+"""What a run knows of its tables: the version of each that it reads, and how each is written."""
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ class Write:
     Attributes:
         before: Version before, None where the table was made.
         after: Version after; equal to `before` where the table was left alone.
-        rows: Rows that were written, or that a table has which `replace_changed` left alone.
+        rows: Rows of the table after it.
         seconds: Time that it took, what the rows are computed from included.
     """
 
@@ -25,53 +26,79 @@ class Write:
 
 
 @dataclass(frozen=True)
+class Way:
+    """How a table is written in a run.
+
+    Attributes:
+        mode: As `Target.write` has it.
+        where: Gives the condition of the rows that are replaced; None for all.
+        anew: Whether the table is made from nothing.
+    """
+
+    mode: str
+    where: Callable[[], str] | None = None
+    anew: bool = False
+
+
+@dataclass(frozen=True)
 class RunTables:
-    """Which version a run read of each ``<schema>.<table>``, and what it wrote.
+    """What a run knows of its tables, each named ``<schema>.<table>``.
 
     Attributes:
         git_sha: The commit that is checked out, None outside git.
         inputs: For each table that is written, those that it is made from.
-        read: Version that each table was read at.
+        definitions: Hash and text of what defines each table that is written; bronze has none.
+        found: Version and rows of each table as the run found it, or left it.
+        ways: How tables are written that are not always written the same way.
+        batches: Batches that the silver tables of a source take in, by its name; None for all.
         written: What was done to each table that was saved.
+        watch: Shows the progress of writing a table.
     """
 
     run_id: str
     environment: str
-    git_sha: str | None
-    inputs: Mapping[str, tuple[str, ...]]
-    read: dict[str, int] = field(default_factory=dict)
+    git_sha: str | None = None
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    definitions: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    found: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ways: dict[str, Way] = field(default_factory=dict)
+    batches: dict[str, list[str] | None] = field(default_factory=dict)
     written: dict[str, Write] = field(default_factory=dict)
+    watch: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
     _notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
 
-    def version(self, table: str, current: Callable[[], int]) -> int:
-        """The version to read of a table: what the run wrote, or what it found at first."""
-        if table in self.written:
-            self.read[table] = self.written[table].after
-        elif table not in self.read:
-            self.read[table] = current()
-        return self.read[table]
+    def version(self, table: str) -> int | None:
+        """The version to read of a table: as the run found it, or left it; None where unknown."""
+        return self.found[table][0] if table in self.found else None
 
     def save(self, table: str, write: Callable[[], Write]) -> None:
-        """Write a table and keep what was done; writes of one table take turns, and add up."""
+        """Write a table and keep what was done; writes of one table take turns."""
         with self._locks.setdefault(table, threading.Lock()):
             started = time.monotonic()
-            made = write()
-            old = self.written.get(table, Write(made.before, made.after, 0))
+            with self.watch(table):
+                made = write()
+            old = self.written.get(table, made)
             seconds = old.seconds + time.monotonic() - started
-            self.written[table] = Write(old.before, made.after, old.rows + made.rows, seconds)
+            self.written[table] = Write(old.before, made.after, made.rows, seconds)
+            self.found[table] = made.after, made.rows
 
     def note(self, table: str, **metadata: Any) -> None:
         """Have the commits of a table carry something more, as JSON values."""
         self._notes[table] = self._notes.get(table, {}) | metadata
 
     def metadata(self, table: str) -> dict[str, Any]:
-        """What a commit of a table carries, also the versions it is made from where it read any."""
-        made_from = self.inputs.get(table, ())
+        """What a commit of a table carries, what it is made from and by included."""
+        made_by, defined_by = self.definitions.get(table, (None, {}))
+        inputs = {name: self.found[name] for name in self.inputs.get(table, ())}
         return {
             "run_id": self.run_id,
             "environment": self.environment,
             "git_sha": self.git_sha,
-            "sources": {name: self.read[name] for name in made_from if name in self.read},
+            "table": table,
+            "made_by": made_by,
+            "defined_by": defined_by,
+            "inputs": {name: {"version": v, "rows": rows} for name, (v, rows) in inputs.items()},
+            "anew": table in self.ways and self.ways[table].anew,
             **self._notes.get(table, {}),
         }

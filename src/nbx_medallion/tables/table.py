@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,30 +16,13 @@ from uuid import uuid4
 from nbx_medallion.engines import runs_delta_on_spark
 from nbx_medallion.errors import TableError
 from nbx_medallion.tables.columns import Columns, from_json, literal, quoted, to_delta, to_sql
+from nbx_medallion.tables.log import Commit, Log
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 _CREATING = ("CREATE TABLE", "CREATE OR REPLACE TABLE")
-
-
-@dataclass(frozen=True)
-class Commit:
-    """One commit of a Delta table.
-
-    Attributes:
-        timestamp: When it was committed, UTC.
-        row_count: Rows that it wrote: all rows of the table, where it replaced them.
-        metadata: What this project attached to it; empty where another program wrote it.
-        operation: What it did, in Delta's words.
-    """
-
-    version: int
-    timestamp: datetime
-    row_count: int
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    operation: str = ""
 
 
 class Table:
@@ -84,11 +67,58 @@ class Table:
         """The commits that this project made, oldest first; none where there is no table."""
         return [c for c in reversed(self.history() if self.exists() else []) if c.metadata]
 
+    def log(self) -> Log:
+        """What the log tells; an empty one where there is no table."""
+        if not self.exists():
+            return Log(self.location)
+        commits = sorted(self.history(), key=lambda commit: commit.version)
+        return Log(self.location, commits, self.row_count())
+
     def history(self, limit: int | None = None) -> list[Commit]:
-        """Commits, whoever made them, newest first, as far as the log keeps them."""
+        """Commits, whoever made them, newest first, as far as the log keeps them.
+
+        Raises:
+            UserError: An earlier version of this project made the table.
+        """
+        return self._read_history(self._history(limit))
+
+    def _history(self, limit: int | None) -> list[dict[str, Any]]:
         last = f" LIMIT {limit}" if limit else ""
         rows = self.session().sql(f"DESCRIBE HISTORY {self._sql_name}{last}").collect()
-        return [_read_commit(row.asDict()) for row in rows]
+        return [row.asDict() for row in rows]
+
+    def _read_history(self, entries: list[dict[str, Any]]) -> list[Commit]:
+        commits = [_read_commit(entry) for entry in entries]
+        if any("kind" not in commit.metadata for commit in commits if commit.metadata):
+            raise TableError(
+                f"{self.location}: expected a table of this version of the pipeline, found one of"
+                " version 0.1, whose tables cannot be continued. Move the folder of all tables"
+                " away, or drop them, and run again."
+            )
+        for at, commit in enumerate(commits):  # some restores name a time only
+            if commit.restored == -1:
+                wanted = entries[at]["operationParameters"].get("timestamp") or ""
+                earlier = [c.version for c in commits if str(c.timestamp) <= wanted]
+                commits[at] = replace(commit, restored=max(earlier, default=0))
+        return commits
+
+    def restore(self, version: int) -> None:
+        """Make the rows what they were at a version, in a commit of its own."""
+        self.session().sql(f"RESTORE TABLE {self._sql_name} TO VERSION AS OF {version}")
+
+    def rows(self, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """All rows of a small table; times are in UTC."""
+        found = self.read().select(*columns) if columns else self.read()
+        return [_in_utc(row.asDict()) for row in found.collect()]
+
+    def append_rows(
+        self, rows: Sequence[Mapping[str, Any]], columns: Columns, metadata: Mapping[str, Any]
+    ) -> None:
+        """Append rows to the table, in one commit that carries metadata."""
+        ddl = ", ".join(f"{quoted(column.name)} {column.type}" for column in columns)
+        values = [tuple(row[column.name] for column in columns) for row in rows]
+        frame = self.session().createDataFrame(values, ddl)
+        self.write(frame, "append", {"userMetadata": json.dumps(metadata)})
 
     def columns(self) -> Columns:
         """The columns, in order."""
@@ -169,8 +199,8 @@ class PathTable(Table):
 
         return os.path.isdir(self.location) and DeltaTable.is_deltatable(self.location)
 
-    def check(self, log_only: bool = False) -> None:
-        """Find what would make a read or a write fail: looks at the files, or only at the log's.
+    def check(self) -> None:
+        """Find what would make a read or a write fail: looks at folder, log and files.
 
         Raises:
             UserError: The folder around the table cannot be written or made, there is something
@@ -185,7 +215,7 @@ class PathTable(Table):
                 " Set LAKEHOUSE_ROOT to another folder, or correct its permissions."
             )
         if self.exists():
-            if lost := self._find_lost(place, log_only):
+            if lost := self._find_lost(place):
                 raise TableError(
                     f"{place}: expected a whole Delta table, found that {len(lost)} of its files"
                     f" are damaged or gone, such as {lost[0]}. Restore it, or move the folder away"
@@ -202,9 +232,28 @@ class PathTable(Table):
         """The current version."""
         return self._open().version()
 
-    def history(self, limit: int | None = None) -> list[Commit]:
-        """Commits, whoever made them, newest first, as far as the log keeps them."""
-        return [_read_commit(entry) for entry in self._open().history(limit)]
+    def _history(self, limit: int | None) -> list[dict[str, Any]]:
+        return self._open().history(limit)
+
+    def restore(self, version: int) -> None:
+        """Make the rows what they were at a version, in a commit of its own."""
+        self._open().restore(version)
+
+    def rows(self, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """All rows of a small table, read without an engine; times are in UTC."""
+        return [_in_utc(row) for row in self._dataset(columns).to_pylist()]
+
+    def append_rows(
+        self, rows: Sequence[Mapping[str, Any]], columns: Columns, metadata: Mapping[str, Any]
+    ) -> None:
+        """Append rows to the table, without an engine, in one commit that carries metadata."""
+        import pyarrow
+        from deltalake import CommitProperties, write_deltalake
+
+        schema = pyarrow.schema(to_delta(columns).to_arrow())
+        given = pyarrow.Table.from_pylist([dict(row) for row in rows], schema)
+        carried = CommitProperties(custom_metadata={"userMetadata": json.dumps(metadata)})
+        write_deltalake(self.location, given, mode="append", commit_properties=carried)
 
     def columns(self) -> Columns:
         """The columns, in order."""
@@ -216,17 +265,7 @@ class PathTable(Table):
 
     def write(self, frame: "DataFrame", mode: str, options: Mapping[str, str]) -> None:
         """Commit rows to the table, in Spark's mode ``overwrite`` or ``append``."""
-        before = self.version()
         frame.write.format("delta").mode(mode).options(**options).save(self.location)
-        table = self._open()
-        # Sail 0.7.2 makes no commit where no row comes or goes, but what it carries is news:
-        # tests/tables/test_sail_traps.py tells when this can go.
-        if table.version() == before:
-            from deltalake import CommitProperties, write_deltalake
-
-            nothing = table.schema().to_arrow().empty_table()
-            carried = CommitProperties(custom_metadata=dict(options))
-            write_deltalake(table, nothing, mode="append", commit_properties=carried)
 
     def alter(self, added: Columns, loosened: Sequence[str]) -> None:
         """Add nullable columns at the end, and let others be NULL."""
@@ -258,7 +297,7 @@ class PathTable(Table):
 
     def create(self, columns: Columns, comment: str, properties: Mapping[str, str]) -> None:
         """Make the table, without rows."""
-        if self.on_spark and _mapping(columns):
+        if _mapping(columns) and self.on_spark:
             super().create(columns, comment, properties)
             return
         from deltalake import DeltaTable
@@ -268,6 +307,10 @@ class PathTable(Table):
 
     def head(self, rows: int) -> list[dict[str, Any]]:
         """Some rows, read without an engine."""
+        return list(self._dataset(rows=rows).to_pylist())
+
+    def _dataset(self, columns: list[str] | None = None, rows: int | None = None) -> Any:
+        """Rows as an Arrow table; deltalake's own way can end the process when Python ends."""
         import pyarrow
         from pyarrow.dataset import dataset
 
@@ -276,16 +319,18 @@ class PathTable(Table):
         # With column mapping the files have names of their own.
         own = b"delta.columnMapping.physicalName"
         stored = [f.with_name((f.metadata or {}).get(own, f.name)) for f in schema]
-        found = dataset(table.file_uris(), pyarrow.schema(stored)).head(rows)
-        return list(found.rename_columns(schema.names).to_pylist())
+        files = dataset(table.file_uris(), pyarrow.schema(stored))
+        found = files.to_table() if rows is None else files.head(rows)
+        found = found.rename_columns(schema.names)
+        return found.select(columns) if columns else found
 
-    def _find_lost(self, place: Path, log_only: bool) -> list[str]:
+    def _find_lost(self, place: Path) -> list[str]:
         table = self._open()
         checkpoints = place.glob("_delta_log/[0-9]*.checkpoint*")
         first = max((int(file.name[:20]) for file in checkpoints), default=-1) + 1
         log = (f"_delta_log/{at:020}.json" for at in range(first, table.version() + 1))
         lost = [name for name in log if not (place / name).is_file()]
-        files: Any = [] if log_only else table.get_add_actions().to_struct_array().to_pylist()
+        files: Any = table.get_add_actions().to_struct_array().to_pylist()
         for path, size in ((file["path"], file["size_bytes"]) for file in files):
             if not (place / path).is_file() or (place / path).stat().st_size != size:
                 lost.append(path)
@@ -314,8 +359,26 @@ def _read_commit(entry: Mapping[str, Any]) -> Commit:
     with suppress(ValueError):
         metadata = json.loads(entry.get("userMetadata") or "")
     ours = metadata if isinstance(metadata, dict) and "run_id" in metadata else {}
-    rows = int((entry.get("operationMetrics") or {}).get("numOutputRows", 0))
-    return Commit(entry["version"], made.astimezone(UTC), rows, ours, entry["operation"])
+    metrics = entry.get("operationMetrics") or {}
+    rows = int(metrics.get("numOutputRows") or metrics.get("num_added_rows") or 0)
+    restored = None
+    if entry["operation"] == "RESTORE":
+        version = (entry.get("operationParameters") or {}).get("version")
+        restored = -1 if version in (None, "null", "") else int(version)
+    user = entry.get("userName") or entry.get("engineInfo") or ""
+    return Commit(
+        entry["version"], made.astimezone(UTC), rows, ours, entry["operation"], restored, user
+    )
+
+
+def _in_utc(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose times have their zone: Spark's files hold them without one."""
+    return {
+        name: value.replace(tzinfo=UTC)
+        if isinstance(value, datetime) and not value.tzinfo
+        else value
+        for name, value in row.items()
+    }
 
 
 def _mapping(columns: Columns) -> dict[str, str]:

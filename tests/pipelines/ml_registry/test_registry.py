@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from nbx_medallion.models import ModelDefinition
 from nbx_medallion.pipelines import gold_core, gold_ml, ml_registry
 from nbx_medallion.pipelines.ml_registry.nodes import collect_versions
-from nbx_medallion.tables.table import Commit
+from nbx_medallion.tables.log import Commit
 
 CHURN = ModelDefinition(
     "churn_model",
@@ -52,7 +53,10 @@ def _commit(model: ModelDefinition, version: int, **metadata: Any) -> Commit:
             "definition_hash": model.hash,
             "content_hash": f"content {version}",
             "environment": "local",
-            "sources": {"gold_core.customer_metrics": version + 3},
+            "inputs": {
+                "gold_core.customer_metrics": {"version": version + 3, "rows": 9},
+                "gold_core.other": {"version": 99, "rows": 9},
+            },
             "run_id": f"run {version}",
             "git_sha": "0a1b2c",
             **metadata,
@@ -97,9 +101,32 @@ def test_every_commit_of_every_version_comes_in_order() -> None:
     ]
 
 
+def test_a_state_is_registered_once_by_the_first_commit_that_has_it() -> None:
+    rows = collect_versions(
+        churn_model_v1=[
+            _commit(CHURN, 1, content_hash="a"),
+            _commit(CHURN, 2, content_hash="b"),
+            _commit(CHURN, 3, content_hash="a"),
+            _commit(CHURN, 4, content_hash="b", definition_hash="another"),
+            _commit(CHURN, 5, content_hash="b"),
+        ],
+        clv_model_v12=[_commit(CLV, 1, content_hash="a")],
+    )
+    assert [
+        (row["table_name"], row["delta_version"], row["content_hash"], row["run_id"])
+        for row in rows
+    ] == [
+        ("gold_ml.churn_model_v1", 1, "a", "run 1"),
+        ("gold_ml.churn_model_v1", 2, "b", "run 2"),
+        ("gold_ml.churn_model_v1", 4, "b", "run 4"),
+        ("gold_ml.clv_model_v12", 1, "a", "run 1"),
+    ]
+
+
 def test_commits_without_a_definition_are_no_versions() -> None:
-    creation = Commit(version=0, timestamp=datetime.now(UTC), row_count=0)
-    rows = collect_versions(churn_model_v1=[creation, _commit(CHURN, 1)], clv_model_v12=[])
+    creation, restored = (Commit(at, datetime.now(UTC), row_count=0) for at in (0, 2))
+    commits = [creation, _commit(CHURN, 1), replace(restored, restored=1)]
+    rows = collect_versions(churn_model_v1=commits, clv_model_v12=[])
     assert [row["delta_version"] for row in rows] == [1]
 
 

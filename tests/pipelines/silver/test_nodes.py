@@ -4,60 +4,21 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from silver_tables import bronze, contract_of, plain, silver_contract, split
 
-from nbx_medallion.contracts.model import Contract
-from nbx_medallion.contracts.reading import parse_contract
 from nbx_medallion.contracts.source import Source
-from nbx_medallion.pipelines.silver.nodes import (
-    clean_records,
-    find_superseded,
-    profile_records,
-    quarantine_records,
-)
+from nbx_medallion.pipelines.silver.nodes import profile_records
 from nbx_medallion.pipelines.silver.pipeline import create_pipeline
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
-CONTRACTS = Path(__file__).parents[3] / "conf/base/contracts"
-LINEAGE = "_source_file string, _row_number bigint, _batch_id string"
 DEFAULT = ["order_id", "customer_id", "amount", "order_date", "product", "channel"]
 D = Decimal
-
-
-def silver_contract() -> Contract:
-    file = CONTRACTS / "silver/sales_clean.odcs.yaml"
-    return parse_contract(file.read_text(encoding="utf-8"), "silver/sales_clean.odcs.yaml")
-
-
-def contract_of(columns: str, table: str = "") -> Contract:
-    """A contract of silver.sales_clean with the given properties."""
-    return parse_contract(
-        "apiVersion: v3.1.0\nkind: DataContract\nid: silver.sales_clean\nversion: 1.0.0\n"
-        f"schema:\n- name: sales_clean\n{table}  properties:\n{columns}",
-        "silver/sales_clean.odcs.yaml",
-    )
-
-
-def bronze(session: SparkSession, received: list[str], rows: list[tuple[Any, ...]]) -> DataFrame:
-    """A bronze frame: the received columns, the raw text, and file, row and batch."""
-    from pyspark.sql import functions as F
-
-    columns = [f"`{name}` string" for name in (*received, "_corrupt_record")]
-    frame = session.createDataFrame(rows, ", ".join([*columns, LINEAGE]))
-    ingested = F.lit("2026-01-01 00:00:00").cast("timestamp").alias("_ingested_at")
-    return frame.select("*", ingested)
-
-
-def plain(frame: DataFrame) -> list[tuple[Any, ...]]:
-    """The rows of a frame in an order that does not depend on the engine."""
-    rows = [tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in frame.collect()]
-    return sorted(rows, key=repr)
 
 
 def test_each_record_is_clean_or_quarantined_or_superseded(engine_session: SparkSession) -> None:
@@ -79,10 +40,11 @@ def test_each_record_is_clean_or_quarantined_or_superseded(engine_session: Spark
             ("1", "c1", "12", None, None, None, None, None, "a.csv", 1, "b2"),
         ],
     )
-    quarantine = quarantine_records(frame, contract)
-    superseded = find_superseded(frame, quarantine, contract)
-    clean = clean_records(frame, superseded, contract)
-    assert plain(superseded) == [("a.csv", 1, "b1", "a.csv", 1), ("a.csv", 2, "b1", "a.csv", 1)]
+    quarantine, superseded, clean = split(frame, contract)
+    assert plain(superseded) == [
+        ("a.csv", 1, "b1", "a.csv", 1, "b2"),
+        ("a.csv", 2, "b1", "a.csv", 1, "b2"),
+    ]
     assert plain(clean) == sorted(
         [
             (None, "c2", D("-5.00"), None, None, None, "a.csv", 6, "b1"),
@@ -110,7 +72,7 @@ def test_each_record_is_clean_or_quarantined_or_superseded(engine_session: Spark
         ],
         key=repr,
     )  # fmt: skip
-    assert plain(profile_records(clean, quarantine, contract)) == [
+    assert plain(profile_records(clean, quarantine, None, contract)) == [
         ("reason", "amount: required", 1),
         ("reason", "amount: type", 2),
         ("reason", "customer_id: required", 1),
@@ -127,13 +89,14 @@ def test_columns_that_a_file_lacks_are_null_in_exact_case(engine_session: SparkS
         ["Amount", "customer_id"],
         [("5", "c1", None, "a.csv", 1, "b1"), ("5", None, None, "a.csv", 2, "b1")],
     )
-    superseded = find_superseded(frame, quarantine_records(frame, contract), contract)
+    quarantine, superseded, clean = split(frame, contract)
     assert plain(superseded) == []
     assert superseded.columns == [
         "_source_file", "_row_number", "_batch_id", "_superseded_by_file", "_superseded_by_row",
+        "_superseded_by_batch",
     ]  # fmt: skip
-    assert plain(clean_records(frame, superseded, contract)) == []
-    assert plain(quarantine_records(frame, contract).select("_reasons", "_row_number")) == [
+    assert plain(clean) == []
+    assert plain(quarantine.select("_reasons", "_row_number")) == [
         (("amount: required",), 1),
         (("customer_id: required", "amount: required"), 2),
     ]
@@ -143,9 +106,7 @@ def test_only_customer_and_amount_are_enough(engine_session: SparkSession) -> No
     contract = silver_contract()
     rows = [("c1", "5", None, "a.csv", 1, "b1"), ("c1", "5", None, "a.csv", 2, "b1")]
     frame = bronze(engine_session, ["customer_id", "amount"], rows)
-    quarantine = quarantine_records(frame, contract)
-    superseded = find_superseded(frame, quarantine, contract)
-    clean = clean_records(frame, superseded, contract)
+    _, _, clean = split(frame, contract)
     assert [row[:3] for row in plain(clean)] == [(None, "c1", D("5.00"))] * 2
 
 
@@ -197,10 +158,8 @@ def test_another_company_needs_a_contract_and_no_code(engine_session: SparkSessi
     frame = bronze(
         engine_session, received, [(*row, None, "f", at, "b") for at, row in enumerate(rows, 1)]
     )
-    quarantine = quarantine_records(frame, contract)
-    superseded = find_superseded(frame, quarantine, contract)
-    clean = clean_records(frame, superseded, contract)
-    assert plain(superseded) == [("f", 2, "b", "f", 1)]
+    quarantine, superseded, clean = split(frame, contract)
+    assert plain(superseded) == [("f", 2, "b", "f", 1, "b")]
     assert [row[:6] for row in plain(clean)] == [
         ("A", 1, "7", D("15.30"), date(2020, 12, 31), "web"),
         ("A", 2, "7", D("1.00"), None, None),
@@ -247,17 +206,16 @@ def test_every_kind_of_rule_gives_its_reason(engine_session: SparkSession) -> No
         list("abcdef"),
         [(*row, None, "f", at, "b") for at, row in enumerate(rows, 1)],
     )
-    found = plain(quarantine_records(frame, contract).select("_row_number", "_reasons"))
-    assert found == [
+    quarantine, superseded, clean = split(frame, contract)
+    assert plain(quarantine.select("_row_number", "_reasons")) == [
         (1, ("b_over_a: rule",)),
         (2, ("a: minimum", "b: minimum", "d: length", "e: minimum", "f_of_a: rule")),
         (3, ("a: maximum", "b: maximum", "c: required", "d: length", "f: enum",
              "b_over_a: rule")),
         (4, ("a: type", "b: type", "c: type", "e: type")),
     ]  # fmt: skip
-    nothing = find_superseded(frame, quarantine_records(frame, contract), contract)
-    assert plain(nothing) == []
-    assert [row[-2] for row in plain(clean_records(frame, nothing, contract))] == [5]
+    assert plain(superseded) == []
+    assert [row[-2] for row in plain(clean)] == [5]
 
 
 KEYED = """
@@ -285,7 +243,7 @@ def expected_losers(rows: list[tuple[Any, ...]], latest_by: bool) -> list[tuple[
     losers = []
     for group in groups.values():
         *lost, (_, kept) = sorted(group)
-        losers += [(*record, *kept[:2]) for _, record in lost]
+        losers += [(*record, *kept) for _, record in lost]
     return sorted(losers, key=repr)
 
 
@@ -305,11 +263,11 @@ def test_the_latest_valid_record_of_a_key_wins(
         ["k", "at", "v"],
         [(k, at, v, None, file, number, batch) for k, at, v, file, batch, number in rows],
     )
-    superseded = find_superseded(frame, quarantine_records(frame, contract), contract)
+    quarantine, superseded, clean = split(frame, contract)
     losers = plain(superseded)
     assert losers == expected_losers(rows, latest_by)
-    kept = clean_records(frame, superseded, contract).select("_row_number")
-    rejected = plain(quarantine_records(frame, contract).select("_row_number", "_reasons"))
+    kept = clean.select("_row_number")
+    rejected = plain(quarantine.select("_row_number", "_reasons"))
     numbers = [row[0] for row in plain(kept)] + [row[1] for row in losers]
     assert sorted(numbers + [row[0] for row in rejected]) == [row[-1] for row in rows]
     assert all(reasons for _, reasons in rejected)
@@ -319,11 +277,16 @@ def test_the_pipeline_splits_bronze_into_the_silver_tables_of_each_source() -> N
     pipeline = create_pipeline([Source("sales"), Source("returns")])
 
     of_sales = pipeline.filter(node_namespaces=["sales"])
-    assert of_sales.inputs() == {"bronze_sales_raw", "sales.silver_contract"}
+    assert of_sales.inputs() == {
+        "bronze_sales_raw", "sales.silver_batches", "sales.silver_clean_before",
+        "sales.silver_clean_replaced",
+        "sales.silver_contract",
+    }  # fmt: skip
     assert of_sales.all_outputs() == {
         "silver_sales_superseded",
         "silver_sales_clean",
         "silver_sales_quarantine",
+        "sales.silver_new_records",
         "sales.silver_profile",
     }
     assert {node.name for node in pipeline.nodes} == {

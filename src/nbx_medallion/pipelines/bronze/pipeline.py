@@ -6,22 +6,16 @@ from kedro.pipeline import Node, Pipeline
 
 from nbx_medallion.contracts.source import Source
 from nbx_medallion.models import dataset_name
-from nbx_medallion.pipelines.bronze.nodes import ingest_records, register_files
+from nbx_medallion.pipelines.bronze.nodes import ingest_records
 
 
 def create_pipeline(sources: Iterable[Source]) -> Pipeline:
-    """Landing files to ``ops.landing_files`` and ``bronze.<source>_raw``, a namespace a source."""
+    """Landing files to ``bronze.<source>_raw``, a namespace a source."""
     template = Pipeline(
         [
             Node(
-                register_files,
-                inputs=["landing", "params:run_id"],
-                outputs="landing_files",
-                name="register_files",
-            ),
-            Node(
                 ingest_records,
-                inputs=["landing", "landing_files"],
+                inputs=["landing", "params:run_id"],
                 outputs="raw",
                 name="ingest_records",
             ),

@@ -1,5 +1,9 @@
 """Each received record is clean, quarantined, or superseded by a later one of its key.
 
+New records are taken in beside the clean table as it was before; a rebuild takes in all of them,
+beside an empty one. A node gives what its table gets: the rows of the new batches, and those of
+earlier records that change with them.
+
 All functions are lazy: they describe frames, and ask the engine for column names only. Received
 columns are taken by position, so neither case nor odd characters in a name can make an engine take
 another column; one that is missing is NULL in every record.
@@ -8,7 +12,7 @@ another column; one that is missing is NULL in every record.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
 from typing import Any
@@ -21,80 +25,113 @@ from nbx_medallion.contracts.casts import strict_cast, trimmed
 from nbx_medallion.contracts.functions import to_column
 from nbx_medallion.contracts.model import Column as ContractColumn
 from nbx_medallion.contracts.model import Contract
-from nbx_medallion.contracts.types import STRING, Expression
+from nbx_medallion.contracts.types import DOUBLE, STRING, Expression
+from nbx_medallion.tables.columns import quoted
 
 Columns = Mapping[str, Column]
+#: Ids of the batches to take in, None for all records.
+Batches = Sequence[str] | None
 #: TRUE or FALSE, and what is wrong with a record for which it is FALSE.
 Check = tuple[Column, Column]
 
+# What identifies a superseded record's successor, by what that is in its own row.
+_KEPT = dict(zip(own.RECORD, own.SUPERSEDED[len(own.RECORD) :], strict=True))
 
-def find_superseded(bronze: DataFrame, quarantine: DataFrame, contract: Contract) -> DataFrame:
+
+def select_records(bronze: DataFrame, batches: Batches) -> DataFrame:
+    """Select the records to take in."""
+    return _of_batches(bronze, batches)
+
+
+def find_superseded(
+    new_records: DataFrame,
+    quarantine: DataFrame,
+    clean_before: DataFrame,
+    batches: Batches,
+    contract: Contract,
+) -> DataFrame:
     """Find the valid records of which a later one has the same primary key.
 
     The later one is that with the higher `latestBy` (NULL lowest), then batch, file and row. Only
     keys that occur more than once are ranked: over all records that is most of silver's time.
 
     Args:
-        bronze: Records as received.
-        quarantine: Those of them that are not valid.
+        new_records: The records to take in, as received.
+        quarantine: Those of them that are not valid, and maybe earlier ones.
+        clean_before: The clean table without them; empty in a rebuild.
+        batches: The batches to take in.
         contract: Contract of the clean table.
 
     Returns:
-        A row a superseded record: its `_source_file`, `_row_number` and `_batch_id`, and file and
-        row of the record kept, `_superseded_by_file` and `_superseded_by_row`. A record whose key
-        is NULL, even in part, is not among them.
+        A row a superseded record, new or of `clean_before`: its `_source_file`, `_row_number` and
+        `_batch_id`, and the same of the record kept, as `_superseded_by_file`, `..._row` and
+        `..._batch`. A record whose key is NULL, even in part, is not among them.
     """
-    records, columns = _by_position(bronze)
+    records, columns = _by_position(new_records)
     if not contract.primary_key:
-        kept = {
-            own.SUPERSEDED_BY_FILE: F.col(own.SOURCE_FILE),
-            own.SUPERSEDED_BY_ROW: F.col(own.ROW_NUMBER),
-        }
-        return bronze.limit(0).select(*own.RECORD, *(kept[name].alias(name) for name in kept))
+        named = (columns[name].alias(by) for name, by in _KEPT.items())
+        return records.limit(0).select(*(columns[name].alias(name) for name in own.RECORD), *named)
     values = _typed_columns(contract, columns)
-    key = {f"_key_{at}": values[name] for at, name in enumerate(contract.primary_key)}
-    keyed = records.filter(_all_of([value.isNotNull() for value in key.values()])).withColumn(
-        "_hash", F.xxhash64(*(value.cast("string") for value in key.values()))
+    before = {name: F.col(quoted(name)) for name in clean_before.columns}
+    key, key_before = _key(contract, values), _key(contract, before)
+    keyed = records.filter(_all_of([value.isNotNull() for value in key.values()])).withColumns(
+        {**key, "_hash": F.xxhash64(*(value.cast("string") for value in key.values()))}
     )
     repeated = keyed.groupBy("_hash").count().filter(F.col("count") > 1)
+    new = _competitor(contract, key, {**columns, **values})
+    old = _competitor(contract, key_before, before)
+    met = keyed.join(
+        clean_before.select(
+            *(value.alias(name) for name, value in key_before.items()),
+            F.struct(*old).alias("_before"),
+        ),
+        list(key),
+    )
+    # Each earlier record comes with each new one that it meets: some are there several times.
     candidates = (
         keyed.join(repeated, "_hash", "left_semi")
-        .select(
-            *(columns[name].alias(name) for name in own.RECORD),
-            *(value.alias(name) for name, value in key.items()),
-            (values[contract.latest_by] if contract.latest_by else F.lit(None)).alias("_latest"),
-        )
-        .join(quarantine.select(*own.RECORD), list(own.RECORD), "left_anti")
+        .select(*new)
+        .unionByName(met.select(F.inline(F.array(F.struct(*new), "_before"))))
+        .join(_of_batches(quarantine, batches).select(*own.RECORD), list(own.RECORD), "left_anti")
     )
-    # The keys themselves are compared, not their hashes.
+    # The keys themselves are compared, not their hashes. Frames of all rows are the faster on Sail.
     order = ["_latest", own.BATCH_ID, own.SOURCE_FILE, own.ROW_NUMBER]
-    latest_first = Window.partitionBy(*key).orderBy(
-        *(F.col(name).desc_nulls_last() for name in order)
+    latest_first = (
+        Window.partitionBy(*key)
+        .orderBy(*(F.col(name).desc_nulls_last() for name in order))
+        .rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     )
-    ranked = candidates.select(
-        *own.RECORD,
-        F.first(own.SOURCE_FILE).over(latest_first).alias(own.SUPERSEDED_BY_FILE),
-        F.first(own.ROW_NUMBER).over(latest_first).alias(own.SUPERSEDED_BY_ROW),
-        F.row_number().over(latest_first).alias("_rank"),
-    )
-    return ranked.filter(F.col("_rank") > 1).drop("_rank")
+    kept = (F.first(name).over(latest_first).alias(by) for name, by in _KEPT.items())
+    is_kept = _all_of([F.col(name) == F.col(by) for name, by in _KEPT.items()])
+    return candidates.select(*own.RECORD, *kept).filter(~is_kept).distinct()
 
 
-def clean_records(bronze: DataFrame, superseded: DataFrame, contract: Contract) -> DataFrame:
-    """Type the records, and keep those that are valid and not superseded.
+def clean_records(
+    new_records: DataFrame,
+    superseded: DataFrame,
+    clean_replaced: DataFrame,
+    batches: Batches,
+    contract: Contract,
+) -> DataFrame:
+    """Type the new records, and keep those that are valid and not superseded.
 
     Args:
-        bronze: Records as received.
-        superseded: What `find_superseded` found in them.
+        new_records: The records to take in, as received.
+        superseded: What `find_superseded` found, and maybe earlier ones.
+        clean_replaced: Rows of the clean table that will be replaced: those of each file and batch
+            of which it found a record. Empty in a rebuild.
+        batches: The batches to take in.
         contract: Contract of the clean table.
 
     Returns:
-        A row an accepted record, with exactly the columns of `contract.schema`.
+        A row an accepted record, with exactly the columns of `contract.schema`: new ones, and those
+        of `clean_replaced` that stay.
     """
-    records, columns = _by_position(bronze)
+    records, columns = _by_position(new_records)
     typed = _typed_columns(contract, columns)
     values = {name: F.col(name) for name in typed}
     valid = _is_valid(columns, _checks(contract, columns, values))
+    lost = _of_batches(superseded, batches, own.SUPERSEDED_BY_BATCH)
     # A filter on casts is moved below them by the engines, and every cast computed twice. It
     # stays where it is behind something that is not deterministic.
     return (
@@ -102,23 +139,24 @@ def clean_records(bronze: DataFrame, superseded: DataFrame, contract: Contract) 
         .withColumn("_valid", F.when(F.rand(0) >= 0.0, valid))
         .filter("_valid")
         .select(*values, *(columns[name].alias(name) for name in own.RECORD))
-        .join(superseded.select(*own.RECORD), list(own.RECORD), "left_anti")
+        .unionByName(clean_replaced)
+        .join(lost.select(*own.RECORD), list(own.RECORD), "left_anti")
         .select(*(name for name, _ in contract.schema))
     )
 
 
-def quarantine_records(bronze: DataFrame, contract: Contract) -> DataFrame:
+def quarantine_records(new_records: DataFrame, contract: Contract) -> DataFrame:
     """Keep the records that are not valid, as received, with the reasons.
 
     Args:
-        bronze: Records as received.
+        new_records: The records to take in, as received.
         contract: Contract of the clean table.
 
     Returns:
         A row a rejected record: every column of bronze as received, `_reasons` (array of strings,
         never empty) before the lineage.
     """
-    records, columns = _by_position(bronze)
+    records, columns = _by_position(new_records)
     found = _checks(contract, columns, _typed_columns(contract, columns))
     named = {name: column.alias(name) for name, column in columns.items()}
     place = own.RAW[1:]
@@ -129,12 +167,15 @@ def quarantine_records(bronze: DataFrame, contract: Contract) -> DataFrame:
     )
 
 
-def profile_records(silver: DataFrame, quarantine: DataFrame, contract: Contract) -> DataFrame:
-    """Count the reasons of the quarantine and the warnings of the clean table.
+def profile_records(
+    clean: DataFrame, quarantine: DataFrame, batches: Batches, contract: Contract
+) -> DataFrame:
+    """Count the reasons and the warnings of new records.
 
     Args:
-        silver: The clean table.
+        clean: The clean table.
         quarantine: The quarantined records.
+        batches: The batches that were taken in.
         contract: Contract of the clean table.
 
     Returns:
@@ -143,16 +184,42 @@ def profile_records(silver: DataFrame, quarantine: DataFrame, contract: Contract
     values = {column.name: F.col(column.name) for column in contract.columns}
     rules = [rule for rule in contract.rules if rule.severity == "warning"]
     warnings = _violated([_check(to_column(rule.logic, values), rule.name) for rule in rules])
-    reasons = quarantine.select(F.lit("reason").alias("kind"), F.explode(own.REASONS).alias("name"))
-    warned = silver.select(F.lit("warning").alias("kind"), F.explode(warnings).alias("name"))
+    rejected, accepted = (_of_batches(f, batches) for f in (quarantine, clean))
+    reasons = rejected.select(F.lit("reason").alias("kind"), F.explode(own.REASONS).alias("name"))
+    warned = accepted.select(F.lit("warning").alias("kind"), F.explode(warnings).alias("name"))
     counts = reasons.unionByName(warned).groupBy("kind", "name").count()
     return counts.withColumnRenamed("count", "rows")
 
 
-def _by_position(bronze: DataFrame) -> tuple[DataFrame, dict[str, Column]]:
+def _of_batches(frame: DataFrame, batches: Batches, *others: str) -> DataFrame:
+    """Keep the rows whose batch is one of these, or another column that has one."""
+    if batches is None:
+        return frame
+    named = (F.col(name).isin(*batches) for name in (own.BATCH_ID, *others))
+    return frame.filter(reduce(operator.or_, named))
+
+
+def _by_position(records: DataFrame) -> tuple[DataFrame, dict[str, Column]]:
     """Rename the columns of a frame to what no contract has; return them by their exact names."""
-    names = {name: f"{at}_" for at, name in enumerate(bronze.columns)}
-    return bronze.toDF(*names.values()), {name: F.col(names[name]) for name in names}
+    names = {name: f"{at}_" for at, name in enumerate(records.columns)}
+    return records.toDF(*names.values()), {name: F.col(names[name]) for name in names}
+
+
+def _key(contract: Contract, values: Columns) -> dict[str, Column]:
+    """The primary key of typed columns, in a form in which equal values are alike."""
+    return {
+        f"_key_{at}": F.when(values[name] == 0.0, 0.0).otherwise(values[name])
+        if contract.column(name).type == DOUBLE  # There is a -0.0.
+        else values[name]
+        for at, name in enumerate(contract.primary_key)
+    }
+
+
+def _competitor(contract: Contract, key: Columns, columns: Columns) -> list[Column]:
+    """What identifies a record, its key, and what tells which of two records is later."""
+    latest = columns[contract.latest_by] if contract.latest_by else F.lit(0)
+    named = {**{name: columns[name] for name in own.RECORD}, **key, "_latest": latest}
+    return [value.alias(name) for name, value in named.items()]
 
 
 def _all_of(conditions: list[Column]) -> Column:

@@ -11,6 +11,7 @@ from nbx_medallion.pipelines.silver.nodes import (
     find_superseded,
     profile_records,
     quarantine_records,
+    select_records,
 )
 
 
@@ -19,26 +20,44 @@ def create_pipeline(sources: Iterable[Source]) -> Pipeline:
     template = Pipeline(
         [
             Node(
+                select_records,
+                inputs=["raw", "silver_batches"],
+                outputs="silver_new_records",
+                name="select_records",
+            ),
+            Node(
                 quarantine_records,
-                inputs=["raw", "silver_contract"],
+                inputs=["silver_new_records", "silver_contract"],
                 outputs="quarantine",
                 name="quarantine_records",
             ),
             Node(
                 find_superseded,
-                inputs=["raw", "quarantine", "silver_contract"],
+                inputs=[
+                    "silver_new_records",
+                    "quarantine",
+                    "silver_clean_before",
+                    "silver_batches",
+                    "silver_contract",
+                ],
                 outputs="superseded",
                 name="find_superseded",
             ),
             Node(
                 clean_records,
-                inputs=["raw", "superseded", "silver_contract"],
+                inputs=[
+                    "silver_new_records",
+                    "superseded",
+                    "silver_clean_replaced",
+                    "silver_batches",
+                    "silver_contract",
+                ],
                 outputs="clean",
                 name="clean_records",
             ),
             Node(
                 profile_records,
-                inputs=["clean", "quarantine", "silver_contract"],
+                inputs=["clean", "quarantine", "silver_batches", "silver_contract"],
                 outputs="silver_profile",
                 name="profile_records",
             ),

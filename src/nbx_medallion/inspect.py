@@ -1,0 +1,74 @@
+"""What the lakehouse answers: plan, history."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from nbx_medallion.contracts.definition import definition_changes
+from nbx_medallion.run.summary import aligned
+from nbx_medallion.run.survey import RUNS, Lakehouse, Survey
+
+Rows = list[dict[str, Any]]
+
+
+def planned(survey: Survey) -> Rows:
+    """A row a table that a run would write: `table`, `action`, `reason`."""
+    return [
+        {"table": table, "action": step.action, "reason": step.reason}
+        for table, step in survey.steps.items()
+    ]
+
+
+def runs(lakehouse: Lakehouse, most: int) -> Rows:
+    """The last runs, newest first: `run`, `started`, `status`, `seconds`, and what each did."""
+    found = sorted(lakehouse.rows(RUNS), key=lambda row: (row["started_at"], row["run_id"]))
+    return [
+        {
+            "run": row["run_id"],
+            "started": _when(row["started_at"]),
+            "status": row["status"],
+            "seconds": row["seconds"],
+            "git": (row["git_sha"] or "")[:12]
+            + "-dirty" * (row["git_sha"] or "").endswith("-dirty"),
+            "what": row["error"] or row["pipelines"],
+        }
+        for row in reversed(found[-most:])
+    ]
+
+
+def states(lakehouse: Lakehouse, table: str, most: int) -> Rows:
+    """The last states of a table, newest first: `version`, `when`, `run`, `operation`, `rows`.
+
+    `changed` names what changed in its definition since the state before.
+    """
+    log = lakehouse.log(table)
+    found: Rows = []
+    before: Mapping[str, str] = {}
+    for commit in log.commits:
+        made = commit.metadata
+        now = made.get("defined_by", before)
+        changed = definition_changes(before, now) if before and made else []
+        before = now
+        found.append(
+            {
+                "version": commit.version,
+                "when": _when(commit.timestamp),
+                "run": made.get("run_id", commit.user or "-"),
+                "operation": made.get("kind", commit.operation),
+                "rows": commit.row_count,
+                "changed": ", ".join(changed),
+            }
+        )
+    return found[::-1][:most]
+
+
+def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a table for a terminal."""
+    if not rows:
+        return "  nothing yet"
+    cells = [[str(value) for value in row.values()] for row in rows]
+    return "\n".join(aligned([list(rows[0]), *cells]))
+
+
+def _when(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}"

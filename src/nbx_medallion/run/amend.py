@@ -1,0 +1,148 @@
+"""What a person tells the lakehouse: take a file out, accept what is there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from nbx_medallion.config import MedallionConfigLoader
+from nbx_medallion.contracts.definition import definition_changes, definition_hash
+from nbx_medallion.contracts.lineage import BATCH_ID, SOURCE_FILE
+from nbx_medallion.contracts.source import Source
+from nbx_medallion.errors import ConfigurationError, TableError, did_you_mean
+from nbx_medallion.landing import book
+from nbx_medallion.landing.book import Event
+from nbx_medallion.run.survey import EVENTS, RUNS, Lakehouse, definition_of, read_books
+from nbx_medallion.tables.run import RunTables
+
+
+@dataclass(frozen=True)
+class Amending:
+    """What a person tells, in a command of an id, and why."""
+
+    lakehouse: Lakehouse
+    config: MedallionConfigLoader
+    run_id: str
+    why: str
+
+    def retract(self, source: str, path: str, location: str | None = None) -> list[Event]:
+        """Note that the records of a file are to be taken out: the next run does it.
+
+        Args:
+            source: Name of the source.
+            path: The file, as `_source_file` has it.
+            location: Which one, where several files had records under this path.
+
+        Returns:
+            What was noted: an event for each delivery of the file.
+
+        Raises:
+            UserError: There is no such source or file, or several.
+        """
+        known = {one.name: one for one in self.config.declared.sources}
+        if source not in known:
+            raise ConfigurationError(
+                f"{source}: expected a source, one of: {', '.join(known)}."
+                f"{did_you_mean(source, known)}"
+            )
+        self.lakehouse.put_back([EVENTS])
+        found = read_books(self.lakehouse, self.lakehouse.noted(), known[source])
+        events = book.retract(found, path, location, self.why)
+        self._save(EVENTS, [asdict(event) for event in events])
+        return events
+
+    def adopt(self, table: str) -> str:
+        """Accept what is there: in bronze somebody's change of data, else a changed definition.
+
+        Returns:
+            What was accepted, in a sentence.
+
+        Raises:
+            UserError: There is nothing to accept.
+        """
+        declared = self.config.declared
+        known = [*declared.tables, *(model.table for model in declared.models)]
+        if table not in known:
+            raise ConfigurationError(
+                f"{table}: expected a table of the pipeline, as <schema>.<table>."
+                f"{did_you_mean(table, known)}"
+            )
+        source = Source.of_table(table)
+        if source and table == source.raw:
+            return self._adopt_rows(source)
+        lines, told = {}, list[str]()
+        for one in source.silver if source else (table,):
+            log, now = self.lakehouse.log(one), definition_of(declared, one)
+            record, status = log.last_record(), log.status()
+            if record is None or status.name != "as left":
+                raise TableError(
+                    f"{one}: expected a table as this pipeline left it, found it {status.name}."
+                    " Only a changed definition can be accepted: run to have the table made again."
+                )
+            if record.definition != definition_hash(now):
+                told += definition_changes(log.definition(), now)
+            lines[one] = self._line(log.head, definition_hash(now), record.inputs)
+        if not told:
+            raise TableError(
+                f"{table}: expected a definition that changed, found none. Nothing to accept."
+            )
+        self._keep(f"adopt {table}", lines)
+        return f"{table}: accepted without being made again: {', '.join(dict.fromkeys(told))}"
+
+    def _adopt_rows(self, source: Source) -> str:
+        log = self.lakehouse.log(source.raw)
+        status = log.status()
+        if status.name in ("missing", "as left"):
+            raise TableError(
+                f"{source.raw}: expected a change by somebody else, found the table {status.name}."
+                " Nothing to accept."
+            )
+        rows = self.lakehouse.table(source.raw).load().groupBy(SOURCE_FILE, BATCH_ID).count()
+        there = {(row[SOURCE_FILE], row[BATCH_ID]): row["count"] for row in rows.collect()}
+        known = read_books(self.lakehouse, self.lakehouse.noted(), source)
+        lost = {
+            one.id: one.records - there.get(one.id, 0) for one in known.deliveries() if one.counts
+        }
+        gone = [
+            Event(
+                source.name, "retracted", path, "", None, None, None, records, None, batch,
+                f"adopted: {self.why}",
+            )
+            for (path, batch), records in lost.items()
+            if records
+        ]  # fmt: skip
+        self._save(EVENTS, [asdict(event) for event in gone])
+        self._keep(f"adopt {source.raw}", {source.raw: self._line(log.head, None, {})})
+        return (
+            f"{source.raw}: accepted as it is, {sum(lost.values()):,} records fewer. Silver follows"
+            " in the next run."
+        )
+
+    def _line(self, version: int, made_by: str | None, inputs: Mapping[str, int]) -> dict[str, Any]:
+        return {
+            "action": "skip",
+            "reason": f"adopted: {self.why}",
+            "version": version,
+            "made_by": made_by,
+            "inputs": dict(inputs),
+        }
+
+    def _keep(self, what: str, lines: Mapping[str, Any]) -> None:
+        run = {
+            "run_id": self.run_id,
+            "environment": self.config.environment,
+            "pipelines": what,
+            "started_at": datetime.now(UTC),
+            "seconds": 0.0,
+            "status": "succeeded",
+            "error": None,
+            "git_sha": None,
+            "engine": None,
+            "plan": json.dumps(lines),
+        }
+        self._save(RUNS, [run])
+
+    def _save(self, table: str, rows: list[dict[str, Any]]) -> None:
+        self.lakehouse.table(table).run = RunTables(self.run_id, self.config.environment)
+        self.lakehouse.save(table, rows)
