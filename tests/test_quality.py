@@ -90,7 +90,7 @@ def test_too_many_rejected_records_stop_the_run_before_silver(
         "  1  record: malformed\n"
         f"They are in silver.sales_quarantine ({lakehouse.path('silver.sales_quarantine')}), column"
         " _reasons. No table after it was changed. Correct the files or the contract, or take the"
-        " files out with `kedro lakehouse retract sales PATH`, and run again."
+        " files out with `kedro lakehouse retract sales PATH --why TEXT`, and run again."
     )
 
     after = lakehouse.versions()

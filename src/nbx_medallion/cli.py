@@ -159,11 +159,12 @@ def plan(
     with _session(env, conf_source=conf_source, runtime_params=params) as session:
         survey = session.plan(list(pipelines), **selection)
         rows = planned(survey)
+        notes = [*survey.notes, *(note for r in survey.receipts.values() for note in r.notes)]
     if as_json:
-        click.echo(json.dumps({"tables": rows, "notes": survey.notes}, indent=2))
+        click.echo(json.dumps({"tables": rows, "notes": notes}, indent=2))
         return
     click.echo(as_text(rows))
-    for note in survey.notes:
+    for note in notes:
         click.echo(f"  {note}")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from textwrap import shorten
 from typing import Any
 
 from nbx_medallion.contracts.definition import definition_changes
@@ -66,7 +67,9 @@ def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as a table for a terminal."""
     if not rows:
         return "  nothing yet"
-    cells = [[str(value) for value in row.values()] for row in rows]
+    cells = [
+        [shorten(str(value), 100, placeholder=" ...") for value in row.values()] for row in rows
+    ]
     return "\n".join(aligned([list(rows[0]), *cells]))
 
 

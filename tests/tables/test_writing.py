@@ -208,6 +208,18 @@ def test_rows_are_appended_without_an_engine_and_read_by_each(
     assert [commit.metadata["kind"] for commit in to.table.commits()] == ["append"] * 4
 
 
+@pytest.mark.parametrize("engine_name", ["sail"], indirect=True)
+def test_many_appends_of_rows_are_few_files(engine_session: "SparkSession", tmp_path: Path) -> None:
+    to = target(tmp_path)
+    row = {"customer_id": "a", "spent": None, "tags": [], "seen": SEEN}
+
+    for _ in range(120):
+        to.append_rows([row])
+
+    assert len(DeltaTable(to.table.location).file_uris()) < 50
+    assert to.table.row_count() == len(to.table.rows()) == 120
+
+
 def test_a_change_of_data_since_the_table_was_seen_is_refused_and_maintenance_is_not(
     engine_session: "SparkSession", tmp_path: Path
 ) -> None:

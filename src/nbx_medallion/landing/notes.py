@@ -46,7 +46,7 @@ def landing_notes(scan: LandingScan, contract: "Contract") -> list[str]:
         for column in contract.columns
         if column.required and not set(column.inputs) & set(scan.columns)
     ]
-    if missing:
+    if missing and scan.records:
         notes.append(
             f"no file has what {', '.join(missing)} is made from, which the contract requires, so"
             " every record is in quarantine: check header, separator and encoding of the files"

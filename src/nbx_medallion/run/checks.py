@@ -128,8 +128,8 @@ def check_limits(
                     f"{message} Most frequent:\n{_top_reasons(quarantine)}\n"
                     f"They are in {quarantine.table_name} ({quarantine.table.location}), column"
                     " _reasons. No table after it was changed. Correct the files or the contract,"
-                    f" or take the files out with `kedro lakehouse retract {source.name} PATH`,"
-                    " and run again."
+                    f" or take the files out with `kedro lakehouse retract {source.name} PATH"
+                    " --why TEXT`, and run again."
                 )
             told.append(message)
     return told

@@ -80,6 +80,8 @@ class RunHooks:
         self.report = RunReport(survey.run_id, config.environment)
         self.report.notes += survey.notes
         self.report.notes += [f"{file} is used" for file in self._declared.overrides]
+        for model in self._declared.models:
+            self.report.notes += model.warnings if model.table in steps else ()
         texts = survey.facts.definitions
         self._run = RunTables(
             run_id=survey.run_id,
@@ -166,7 +168,7 @@ class RunHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Check that every record is accounted for, as soon as a table of a source is written.
+        """Note what was received, judge the quarantine, and keep what was counted.
 
         Raises:
             UserError: More records are in quarantine than the contract allows.
@@ -191,12 +193,15 @@ class RunHooks:
         """Check that every record is accounted for, keep the ops tables, print the summary.
 
         Raises:
-            UserError: Records were lost or doubled, or files came that this run may not receive.
+            UserError: Records were lost or doubled.
         """
         self._balance()
         lines = {table: self._line(table) for table in self._survey.steps}
         self._keep("succeeded", plan=lines)
-        sys.stdout.write(render(self.report, self._seconds()) + "\n")
+        self._print()
+
+    def refuse_late(self) -> None:
+        """Raise a `UserError` where files came that this run may not receive."""
         facts = self._survey.facts
         found = {name for name, receipt in self._survey.receipts.items() if receipt.events}
         if late := sorted(n for n in found if facts.receipts[n] is None):
@@ -214,6 +219,8 @@ class RunHooks:
         except Exception as error:
             with suppress(Exception):
                 self._keep("failed", error=explain(error))
+                if self._run.written:
+                    self._print("failed after ")
             raise
         except BaseException:
             with suppress(Exception):
@@ -221,6 +228,9 @@ class RunHooks:
             raise
 
     # ---- what is told, written and checked
+
+    def _print(self, outcome: str = "") -> None:
+        sys.stdout.write(render(self.report, self._seconds(), outcome) + "\n")
 
     def _watch(self, table: str) -> AbstractContextManager[None]:
         source = Source.of_table(table)

@@ -104,9 +104,11 @@ class Facts:
         if not log.commits:
             return Step("rebuild", "no table yet", going=going)
         if going:
-            files = sorted({path for path, _ in going})
+            files = sorted({path for path, _ in receipt.replaced}) if receipt else []
             shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if files[3:] else "")
-            return Step("rebuild", f"records of {shown} are replaced or taken out", going=going)
+            why = [f"records of {shown} are replaced"] if files else []
+            why += [f"{surplus:,} retracted records are taken out"] if surplus else []
+            return Step("rebuild", "; ".join(why), going=going)
         return Step("extend", records) if new else Step("skip", "nothing new")
 
     def _plan_silver(self, source: Source) -> Step:
@@ -121,7 +123,7 @@ class Facts:
             if reason := self._why_remade(log):
                 reasons.append(reason)
             elif not changes[table].appended:
-                reasons.append(f"{source.raw} was replaced in part since {table}")
+                reasons.append(f"{source.raw} was replaced in part")
         clean = changes.get(source.clean)
         pending = clean.batches if clean else None
         before = self._steps.get(source.raw, Step("skip", ""))

@@ -99,6 +99,7 @@ class MedallionSession(KedroSession):
                 if needed := survey.needed():
                     done = super().run(pipeline_names=names, runner=runner, node_names=needed)
                 hooks.finish()
+            hooks.refuse_late()
             return done
 
     def _survey(

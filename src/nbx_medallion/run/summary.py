@@ -32,9 +32,9 @@ class RunReport:
     warnings: dict[str, int] = field(default_factory=dict)
 
 
-def render(report: RunReport, seconds: float) -> str:
+def render(report: RunReport, seconds: float, outcome: str = "") -> str:
     """The summary of a run, as text for a terminal."""
-    lines = ["", f"Run {report.run_id} in {report.environment}: {seconds:.1f} s", ""]
+    lines = ["", f"Run {report.run_id} in {report.environment}: {outcome}{seconds:.1f} s", ""]
     if report.notes:
         lines += ["Notes:", *(f"  {note}" for note in report.notes), ""]
     header = ("table", "action", "rows", "change", "version", "seconds", "why")

@@ -37,7 +37,9 @@ class Lakehouse:
     def __init__(self, catalog: DataCatalog) -> None:
         self.catalog = catalog
         self._lines: dict[str, list[Record]] = {}
-        for run in self.rows(RUNS, ["plan"]):
+        self._as_of: dict[str, int] = {}
+        runs = self.rows(RUNS, ["run_id", "started_at", "plan"])
+        for run in sorted(runs, key=lambda run: (run["started_at"], run["run_id"])):
             for table, line in json.loads(run["plan"] or "{}").items():
                 record = Record(line["version"], line["made_by"], line["inputs"])
                 self._lines.setdefault(table, []).append(record)
@@ -49,7 +51,9 @@ class Lakehouse:
     def log(self, table: str, dataset: DeltaTableDataset | None = None) -> Log:
         """What its log, and `ops.runs`, tell of a table."""
         stored = (dataset or self.table(table)).table
-        return replace(stored.log(), table=table, lines=self._lines.get(table, ()))
+        log = replace(stored.log(), table=table, lines=self._lines.get(table, ()))
+        version = self._as_of.get(table)
+        return log if version is None else log.until(version, stored.row_count(version))
 
     def rows(self, table: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
         """All rows of a small table; none where there is no such table."""
@@ -70,24 +74,33 @@ class Lakehouse:
         if rows:
             self.table(table).save(rows)
 
-    def put_back(self, tables: Collection[str]) -> list[str]:
-        """Restore those that somebody restored to before what this project left; a note of each."""
+    def put_back(self, tables: Collection[str], only_tell: bool = False) -> list[str]:
+        """Restore those that somebody restored to before what this project left; a note of each.
+
+        Raises:
+            UserError: It cannot be done any more.
+        """
         notes = []
         for table in tables:
-            status = self.log(table).status()
-            if status.name == "restored":
-                try:
-                    self.table(table).table.restore(status.version)
-                except Exception as error:
-                    raise TableError(
-                        f"{table}: expected to put it back to version {status.version}, which"
-                        f" somebody restored away, found: {str(error).splitlines()[0]}. `kedro"
-                        f" lakehouse adopt {table} --why TEXT` accepts what is there."
-                    ) from error
-                notes.append(
-                    f"{table} had been restored to an earlier version, which loses what was"
-                    f" received since: it was put back to version {status.version}"
-                )
+            status, stored = self.log(table).status(), self.table(table).table
+            if status.name != "restored":
+                continue
+            what = "a run puts it back" if only_tell else "it was put back"
+            notes.append(
+                f"{table} had been restored to an earlier version, which loses what was received"
+                f" since: {what} to version {status.version}"
+            )
+            if only_tell:
+                self._as_of[table] = status.version
+                continue
+            try:
+                stored.restore(status.version)
+            except Exception as error:
+                raise TableError(
+                    f"{table}: expected to put it back to version {status.version}, which somebody"
+                    f" restored away, found: {str(error).splitlines()[0]}. `kedro lakehouse adopt"
+                    f" {table} --why TEXT` accepts what is there."
+                ) from error
         return notes
 
 
@@ -198,7 +211,8 @@ def take_survey(
             dataset.refuse_missing()
     checks.check_contracts(declared, inputs)
     sources = [source for source in declared.sources if source.raw in inputs]
-    notes = lakehouse.put_back([EVENTS, *(source.raw for source in sources)]) if put_back else []
+    restorable = [EVENTS, *(source.raw for source in sources)]
+    notes = lakehouse.put_back(restorable, only_tell=not put_back)
     logs = {table: lakehouse.log(table, dataset) for table, dataset in (models | tables).items()}
     _check_models(declared, logs, inputs, catalog)
     noted = lakehouse.noted() if sources else frozenset[Event]()

@@ -115,10 +115,10 @@ class Log:
         """The newest version, -1 where there is no table."""
         return self.commits[-1].version if self.commits else -1
 
-    def until(self, version: int) -> Log:
-        """The log as it was at a version; its rows are not known."""
+    def until(self, version: int, rows: int) -> Log:
+        """The log as it was at a version, with so many rows."""
         kept = [commit for commit in self.commits if commit.version <= version]
-        return replace(self, commits=kept, rows=-1)
+        return replace(self, commits=kept, rows=rows)
 
     def own(self) -> list[Commit]:
         """The commits of this project, oldest first."""

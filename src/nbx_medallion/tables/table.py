@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
+# Each append of rows is a file, and all of them are read at once.
+_APPENDS_A_FILE = 50
 _CREATING = ("CREATE TABLE", "CREATE OR REPLACE TABLE")
 
 
@@ -192,6 +194,7 @@ class PathTable(Table):
     """A table in a directory, its location; deltalake reads its log, without an engine."""
 
     _naming = "delta.`{}`"
+    _opened: "tuple[Any, DeltaTable] | None" = None
 
     def exists(self) -> bool:
         """Whether there is a Delta table in the directory."""
@@ -254,6 +257,9 @@ class PathTable(Table):
         given = pyarrow.Table.from_pylist([dict(row) for row in rows], schema)
         carried = CommitProperties(custom_metadata={"userMetadata": json.dumps(metadata)})
         write_deltalake(self.location, given, mode="append", commit_properties=carried)
+        table = self._open()
+        if table.version() % _APPENDS_A_FILE == 0:
+            table.optimize.compact()
 
     def columns(self) -> Columns:
         """The columns, in order."""
@@ -340,8 +346,14 @@ class PathTable(Table):
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
+        log = Path(self.location, "_delta_log")
         try:
-            return DeltaTable(self.location, version=version)
+            # To open it costs more than to see that nothing was committed since.
+            names = os.listdir(log) if log.is_dir() else []
+            state = (version, log.stat().st_ino, len(names), max(names)) if names else None
+            if state is None or self._opened is None or self._opened[0] != state:
+                self._opened = state, DeltaTable(self.location, version=version)
+            return self._opened[1]
         except DeltaError as error:
             found = str(error).partition("\n")[0].rstrip(".")
             raise TableError(
