@@ -219,7 +219,7 @@ class RunHooks:
         except Exception as error:
             with suppress(Exception):
                 self._keep("failed", error=explain(error))
-                if self._run.written:
+                if self.report.rows:
                     self._print("failed after ")
             raise
         except BaseException:
