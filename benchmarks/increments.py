@@ -23,17 +23,24 @@ KEDRO = str(BIN / "kedro")
 
 
 def split(source: Path, rows: int, increments: int, landing: Path, waiting: Path) -> None:
-    """Cut a file in a first one of so many records, and increments of `NEW` records each."""
+    """Cut a file in a first one of so many records, and increments of `NEW` records each.
+
+    Increments are of new orders: what repeats one of an earlier file is left out.
+    """
     with source.open("rb") as lines:
-        header = next(lines)
-        names = itertools.chain(
-            [(landing / "first.csv", rows)],
-            ((waiting / f"more_{at}.csv", NEW) for at in range(1, increments + 1)),
-        )
-        for path, count in names:
+        header, highest = next(lines), 0
+        parts = [(landing / "first.csv", rows)]
+        parts += [(waiting / f"more_{at}.csv", NEW) for at in range(1, increments + 1)]
+        for path, count in parts:
+            earlier = highest
             with path.open("wb") as part:
                 part.write(header)
-                part.writelines(itertools.islice(lines, count))
+                for line in itertools.islice(lines, count):
+                    order = line.partition(b",")[0]
+                    number = int(order) if order.isdigit() else highest
+                    if number > earlier:
+                        part.write(line)
+                        highest = max(highest, number)
 
 
 def correct(file: Path, corrections: Path) -> None:

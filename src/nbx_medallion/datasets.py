@@ -130,7 +130,8 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
                 data = _session().createDataFrame(values, _ddl(contract))
             way = run.ways.get(self.table_name, Way(self.mode)) if run else Way(self.mode)
             where = way.where() if way.where else None
-            write = partial(target.write, data, way.mode, where=where)
+            judge = partial(run.judge, self.table_name) if run and contract.row_limits else None
+            write = partial(target.write, data, way.mode, where=where, judge=judge)
             if run and self.table_name in run.found:
                 write = partial(write, seen=run.version(self.table_name))
         if run:

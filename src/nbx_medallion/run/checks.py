@@ -139,7 +139,7 @@ def _by_batch(frame: "DataFrame") -> dict[str, int]:
     return {row[BATCH_ID]: row["count"] for row in frame.groupBy(BATCH_ID).count().collect()}
 
 
-def check_row_count(table: str, frame: "DataFrame", limits: Collection[Limit]) -> list[str]:
+def check_row_count(table: str, rows: int, limits: Collection[Limit]) -> list[str]:
     """Compare how many rows a table is about to have with the limits of its contract.
 
     Returns:
@@ -148,7 +148,6 @@ def check_row_count(table: str, frame: "DataFrame", limits: Collection[Limit]) -
     Raises:
         UserError: A limit of severity `error` is exceeded.
     """
-    rows = frame.count() if limits else 0
     told = []
     for limit in limits:
         if limit.is_broken(rows):

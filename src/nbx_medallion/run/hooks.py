@@ -91,6 +91,7 @@ class RunHooks:
             definitions={table: (definition_hash(text), text) for table, text in texts.items()},
             found={table: (log.head, log.rows) for table, log in survey.facts.logs.items()},
             watch=self._watch,
+            judge=self._judge_rows,
         )
         for source in self._sources:
             self._prepare_bronze(source)
@@ -154,17 +155,6 @@ class RunHooks:
             landing = catalog.get(source.landing)
             if isinstance(landing, LandingDataset) and source.name in self._survey.receipts:
                 landing.scan = self._survey.receipts[source.name].scan
-
-    @hook_impl
-    def before_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Judge how many rows a table may have, before they are written.
-
-        Raises:
-            UserError: They are too few or too many.
-        """
-        if (table := self._tables.get(dataset_name)) is not None:
-            limits = self._declared.contract(table).row_limits
-            self.report.notes += checks.check_row_count(table, data, limits)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -266,6 +256,10 @@ class RunHooks:
     def _note(self, events: Collection[Event]) -> None:
         rows = sorted(map(asdict, events), key=itemgetter("source", "path"))
         self._survey.lakehouse.save(EVENTS, rows)
+
+    def _judge_rows(self, table: str, rows: int) -> None:
+        limits = self._declared.contract(table).row_limits
+        self.report.notes += checks.check_row_count(table, rows, limits)
 
     def _judge(self, source: Source) -> None:
         limits = self._declared.contract(source.clean).limits

@@ -114,8 +114,10 @@ class MedallionSession(KedroSession):
         pipelines.set_requested(names or None)
         catalog = self._catalog
         pipeline = _select(names or ["__default__"], **selection)
-        run_id = catalog.load("params:run_id") or self.session_id
-        return take_survey(pipeline, catalog, current_config().declared, run_id, put_back)
+        # A dataset of Kedro 1.7 imports pandas to give a parameter.
+        params = self.load_context().params
+        params["run_id"] = params["run_id"] or self.session_id
+        return take_survey(pipeline, catalog, current_config().declared, params, put_back)
 
 
 @contextmanager

@@ -171,7 +171,7 @@ def take_survey(
     pipeline: Pipeline,
     catalog: DataCatalog,
     declared: Declarations,
-    run_id: str,
+    params: Mapping[str, Any],
     put_back: bool = True,
 ) -> Survey:
     """Look at tables and landing, check what would make the run fail, and plan. Starts no engine.
@@ -180,13 +180,14 @@ def take_survey(
         pipeline: The steps that are selected.
         catalog: The datasets.
         declared: Contracts, sources and models.
-        run_id: Id of the run.
+        params: The parameters, of which the run's id is one.
         put_back: Whether a bronze table that somebody restored is put back.
 
     Raises:
         UserError: A contract, a folder, an ML definition or a table is not as it must be.
     """
-    options = {name: _flag(catalog, name) for name in ("full_refresh", "verify")}
+    options = {name: _flag(params, name) for name in ("full_refresh", "verify")}
+    run_id = params["run_id"]
     inputs = checks.table_inputs(pipeline, catalog)
     found = {name: catalog.get(name) for name in sorted(pipeline.datasets())}
     datasets = {name: d for name, d in found.items() if isinstance(d, DeltaTableDataset)}
@@ -271,8 +272,8 @@ def take_survey(
     )
 
 
-def _flag(catalog: DataCatalog, name: str) -> bool:
-    value = catalog.load(f"params:{name}")
+def _flag(params: Mapping[str, Any], name: str) -> bool:
+    value = params[name]
     if not isinstance(value, bool):
         raise ConfigurationError(
             f"{name}: expected true or false, found {value!r}. Correct it in parameters.yml, or"

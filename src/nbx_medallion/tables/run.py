@@ -53,6 +53,7 @@ class RunTables:
         batches: Batches that the silver tables of a source take in, by its name; None for all.
         written: What was done to each table that was saved.
         watch: Shows the progress of writing a table.
+        judge: Is told how many rows a table would have whose contract limits them; may raise.
     """
 
     run_id: str
@@ -65,6 +66,7 @@ class RunTables:
     batches: dict[str, list[str] | None] = field(default_factory=dict)
     written: dict[str, Write] = field(default_factory=dict)
     watch: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
+    judge: Callable[[str, int], None] = lambda table, rows: None
     _notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -14,7 +14,7 @@ from nbx_medallion.contracts.model import Contract
 from nbx_medallion.errors import TableError
 from nbx_medallion.tables.columns import Columns, planned_columns, quoted
 from nbx_medallion.tables.run import Write
-from nbx_medallion.tables.table import Table
+from nbx_medallion.tables.table import PathTable, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -40,7 +40,13 @@ class Target:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def write(
-        self, frame: "DataFrame", mode: str, *, where: str | None = None, seen: int | None = None
+        self,
+        frame: "DataFrame",
+        mode: str,
+        *,
+        where: str | None = None,
+        seen: int | None = None,
+        judge: Callable[[int], None] | None = None,
     ) -> Write:
         """Write rows to the table. A new one appears with its rows or not at all.
 
@@ -50,6 +56,7 @@ class Target:
                 equal those of the commit that the rows stand on; ``append``.
             where: Condition of the rows to replace, which the frame's rows satisfy; all by default.
             seen: The version that a change of data since is refused, -1 where there was no table.
+            judge: Is told how many rows the frame has, and may raise, before they are written.
 
         Raises:
             UserError: Nothing was written, since frame, contract and table do not fit or another
@@ -92,9 +99,26 @@ class Target:
         options = {"userMetadata": json.dumps(metadata)} if self.metadata else {}
         if where:
             options["replaceWhere"] = where
-        with self._refusing_conflicts():
-            self._commit(frame, mode, found, columns, options)
+        with self._refusing_conflicts(), self._judged(frame, columns, judge) as judged:
+            self._commit(judged, mode, found, columns, options)
         return Write(before, table.version(), table.row_count())
+
+    @contextmanager
+    def _judged(
+        self, frame: "DataFrame", columns: Columns, judge: Callable[[int], None] | None
+    ) -> "Iterator[DataFrame]":
+        """The rows of a frame, once they are counted; in a directory they are computed once."""
+        if judge and isinstance(self.table, PathTable):
+            with self.table.beside() as counted:
+                own = [column for column in columns if column.name in frame.columns]
+                counted.create(own, "", self._statistics(own))
+                counted.write(frame, "append", {})
+                judge(counted.row_count())
+                yield counted.read()
+            return
+        if judge:
+            judge(frame.count())
+        yield frame
 
     def append_rows(self, rows: Sequence[Mapping[str, Any]], only_new: bool = False) -> Write:
         """Append rows, without an engine where the table is a directory.
@@ -182,15 +206,19 @@ class Target:
         self.table.write(frame, "append" if mode == "append" else "overwrite", options)
 
     def _make(self, frame: "DataFrame", columns: Columns, options: dict[str, str]) -> None:
-        kept = [c.name for c in columns if c.type in _WITH_STATISTICS]
-        if self.contract.open:  # of received columns nobody asks
-            kept = [name for name in kept if name in RESERVED]
-        own = {"delta.dataSkippingStatsColumns": ",".join(kept)}
+        own = {**self._statistics(columns), **self.properties}
         with self.table.staged() as staged:
-            staged.create(columns, self.contract.description, {**own, **self.properties})
+            staged.create(columns, self.contract.description, own)
             made = staged.version()
             staged.write(frame, "overwrite", options)
             # Sail 0.7.2 makes no commit of no row, but what it carries is news:
             # tests/tables/test_sail_traps.py tells when this can go.
             if staged.version() == made and options:
                 staged.append_rows([], columns, json.loads(options["userMetadata"]))
+
+    def _statistics(self, columns: Columns) -> dict[str, str]:
+        """The property that says which columns have statistics."""
+        kept = [c.name for c in columns if c.type in _WITH_STATISTICS]
+        if self.contract.open:  # of received columns nobody asks
+            kept = [name for name in kept if name in RESERVED]
+        return {"delta.dataSkippingStatsColumns": ",".join(kept)}
