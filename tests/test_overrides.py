@@ -81,7 +81,7 @@ def test_single_keys_of_a_catalog_entry_are_overridden(conf: Path) -> None:
         **landing,
         "source": "sales",
         "path": "data/landing/sales",
-        "csv": {**landing["csv"], "separator": ";"},
+        "csv": {"separator": ";"},
     }
     metrics = after["gold_core_customer_metrics"]
     assert metrics["table"] == "gold_core.customer_metrics"

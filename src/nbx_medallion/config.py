@@ -25,7 +25,7 @@ from nbx_medallion.contracts.reading import parse_contract
 from nbx_medallion.contracts.source import Source, derive_contracts
 from nbx_medallion.engines import on_databricks
 from nbx_medallion.errors import ConfigurationError
-from nbx_medallion.models import ModelDefinition, derive_contract, parse_models
+from nbx_medallion.model_versions import ModelDefinition, derive_contract, parse_models
 
 MODELS_VARIABLE = "PIPELINE_CONFIG_PATH"
 _MODELS_FILE = "ml_models.json"

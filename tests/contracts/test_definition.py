@@ -28,7 +28,7 @@ from nbx_medallion.contracts.types import STRING, parse_type
 from nbx_medallion.landing.dialect import CsvDialect
 from nbx_medallion.landing.scan import scan_landing
 from nbx_medallion.landing.source import landing_records
-from nbx_medallion.models import ModelDefinition, derive_contract
+from nbx_medallion.model_versions import ModelDefinition, derive_contract
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -30,7 +30,7 @@ from nbx_medallion.datasets import (
 from nbx_medallion.errors import ConfigurationError, LandingError
 from nbx_medallion.landing.book import Event, read_book
 from nbx_medallion.landing.notes import landing_notes
-from nbx_medallion.models import dataset_name
+from nbx_medallion.model_versions import dataset_name
 from nbx_medallion.run import checks
 from nbx_medallion.run.ledger import LedgerRow
 from nbx_medallion.run.progress import watched

@@ -20,7 +20,7 @@ from nbx_medallion.datasets import DeltaCommitsDataset, DeltaTableDataset, Landi
 from nbx_medallion.errors import ConfigurationError, TableError
 from nbx_medallion.landing.book import Book, Event, read_book
 from nbx_medallion.landing.inbox import Receipt
-from nbx_medallion.models import check_write_once, dataset_name
+from nbx_medallion.model_versions import check_write_once, dataset_name
 from nbx_medallion.run import checks
 from nbx_medallion.run.plan import Facts, Step, has_unregistered, refuse_foreign
 from nbx_medallion.run.progress import watched

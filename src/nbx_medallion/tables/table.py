@@ -248,7 +248,15 @@ class PathTable(Table):
         import pyarrow
         from pyarrow.parquet import ParquetFile
 
-        files = [ParquetFile(file).read(columns) for file in self._open().file_uris()]
+        files = []
+        for file in self._open().file_uris():
+            try:
+                files.append(ParquetFile(file).read(columns))
+            except (OSError, pyarrow.ArrowInvalid) as error:
+                raise TableError(
+                    f"A file of a table is damaged or gone: {file}: {str(error).splitlines()[0]}"
+                    " Restore it, or move the folder of its table away and run again."
+                ) from error
         if not files:
             return []
         found = pyarrow.concat_tables(files, promote_options="default")

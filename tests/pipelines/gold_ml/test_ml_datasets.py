@@ -3,7 +3,7 @@
 from pyspark.sql import SparkSession
 
 from nbx_medallion.contracts.model import Column, Contract
-from nbx_medallion.models import ModelDefinition
+from nbx_medallion.model_versions import ModelDefinition
 from nbx_medallion.pipelines import gold_core, gold_ml, ml_registry
 from nbx_medallion.pipelines.gold_ml.nodes import build_ml_dataset
 

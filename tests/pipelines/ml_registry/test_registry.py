@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from nbx_medallion.models import ModelDefinition
+from nbx_medallion.model_versions import ModelDefinition
 from nbx_medallion.pipelines import gold_core, gold_ml, ml_registry
 from nbx_medallion.pipelines.ml_registry.nodes import collect_versions
 from nbx_medallion.tables.log import Commit
@@ -188,7 +188,7 @@ def test_no_models_make_an_empty_pipeline() -> None:
 def test_kedro_has_nothing_to_warn_of() -> None:
     # A process of its own: Kedro gives this warning once a process.
     script = (
-        "from nbx_medallion.models import ModelDefinition\n"
+        "from nbx_medallion.model_versions import ModelDefinition\n"
         "from nbx_medallion.pipelines import gold_ml, ml_registry\n"
         "models = [ModelDefinition('m', 1, 'gold_core.s', ('k',), ('a',), 'b')]\n"
         "gold_ml.create_pipeline(models) + ml_registry.create_pipeline(models)\n"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from kedro.pipeline import Node, Pipeline
 
 from nbx_medallion.contracts.source import Source
-from nbx_medallion.models import dataset_name
+from nbx_medallion.model_versions import dataset_name
 from nbx_medallion.pipelines.bronze.nodes import ingest_records
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from kedro.pipeline import Node, Pipeline
 
-from nbx_medallion.models import ModelDefinition, dataset_name
+from nbx_medallion.model_versions import ModelDefinition, dataset_name
 from nbx_medallion.pipelines.gold_ml.nodes import build_ml_dataset
 
 

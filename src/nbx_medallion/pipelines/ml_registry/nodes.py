@@ -3,7 +3,7 @@
 from operator import itemgetter
 from typing import Any
 
-from nbx_medallion.models import canonical_json, read_definition, split_namespace
+from nbx_medallion.model_versions import canonical_json, read_definition, split_namespace
 from nbx_medallion.tables.log import Commit
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from kedro.pipeline import Node, Pipeline
 
-from nbx_medallion.models import ModelDefinition
+from nbx_medallion.model_versions import ModelDefinition
 from nbx_medallion.pipelines.ml_registry.nodes import collect_versions
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nbx_medallion.contracts.model import Column, Contract
 from nbx_medallion.errors import UserError
-from nbx_medallion.models import (
+from nbx_medallion.model_versions import (
     ModelDefinition,
     check_write_once,
     dataset_name,
