@@ -1,11 +1,13 @@
 """Whatever happens to folder, tables and runs, a completed run leaves what an own account says."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import REPOSITORY
+from deltalake.exceptions import DeltaError
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -22,17 +25,22 @@ from test_run import Lakehouse
 from nbx_medallion.config import current_config
 from nbx_medallion.errors import UserError
 from nbx_medallion.run.amend import Amending
+from nbx_medallion.tables.run import Write
 from nbx_medallion.tables.table import PathTable
+from nbx_medallion.tables.writing import Target
 
 HEADER = "order_id,customer_id,amount"
 CONTRACT = "base/contracts/silver/sales_clean.odcs.yaml"
 BRONZE, CLEAN, CORE = "bronze.sales_raw", "silver.sales_clean", "gold_core.customer_metrics"
 SILVER = (CLEAN, "silver.sales_quarantine", "silver.sales_superseded")
 MODELS = ("gold_ml.churn_model_v1", "gold_ml.clv_model_v2")
-TABLES = (BRONZE, *SILVER, CORE, *MODELS, "ops.landing_files", "ml_registry.model_versions")
+EVENTS, REGISTRY = "ops.landing_files", "ml_registry.model_versions"
+TABLES = (BRONZE, *SILVER, CORE, *MODELS, EVENTS, REGISTRY)
 LAYERS = (["bronze"], ["silver"], ["gold_core"], ["gold_ml", "ml_registry"], ["bronze", "silver"])
 
 EMPTY = "0 rows, and the contract wants more than 0 rows"
+LATE = "expected a run id later than that of the newest batch"
+OVERTAKEN = "another run wrote the table while this one was at work"
 
 Record = tuple[str, str, int]
 """File, batch and row number."""
@@ -42,43 +50,91 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@dataclass(eq=False)
-class Paper:
-    """A file as a person would keep account of it: where it is, what it held, its records."""
-
-    name: str | None
-    first: tuple[str, str]
-    text: str = ""
-    rows: dict[Record, str] = field(default_factory=dict)
-    count: int = 0
-    was: set[str] = field(default_factory=set)
-
-
 @contextmanager
-def killed_after(commits: int) -> Iterator[list[int]]:
-    """Let the process end after so many commits; gives how many there were."""
+def killed_after(commits: int) -> Iterator[None]:
+    """Let the process end after so many commits; a new table counts twice: written, and moved.
+
+    Nothing is written or removed after the end.
+    """
     made = [0]
-    own = {name: getattr(PathTable, name) for name in ("write", "append_rows", "restore")}
+    own: dict[str, Any] = {
+        name: getattr(PathTable, name) for name in ("write", "append_rows", "restore")
+    }
+    staged, rmtree = PathTable.staged, shutil.rmtree
+
+    def count_one() -> None:
+        made[0] += 1
+        if made[0] == commits:
+            raise Killed
 
     def ending(name: str) -> Any:
         def commit(self: PathTable, *args: Any, **kwargs: Any) -> Any:
-            if made[0] == commits:
+            if made[0] >= commits:
                 raise Killed
             done = own[name](self, *args, **kwargs)
-            made[0] += 1
-            if made[0] == commits:
-                raise Killed
+            count_one()
             return done
 
         return commit
 
-    for name in own:
-        setattr(PathTable, name, ending(name))
-    try:
-        yield made
-    finally:
-        for name, method in own.items():
-            setattr(PathTable, name, method)
+    @contextmanager
+    def moved(self: PathTable) -> Iterator[Any]:
+        with staged(self) as table:
+            yield table
+        count_one()
+
+    def left(*args: Any, **kwargs: Any) -> None:
+        if made[0] < commits:
+            rmtree(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in own:
+            patch.setattr(PathTable, name, ending(name))
+        patch.setattr(PathTable, "staged", moved)
+        patch.setattr(shutil, "rmtree", left)
+        yield
+
+
+@contextmanager
+def meanwhile(table: str, happen: Callable[[], None]) -> Iterator[list[Any]]:
+    """Let something happen just before the run writes a table; gives it until it happened."""
+    own, waiting = Target.write, [happen]
+
+    def write(self: Target, *args: Any, **kwargs: Any) -> Write:
+        if waiting and self.contract.table == table:
+            waiting.pop()()
+        return own(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Target, "write", write)
+        yield waiting
+
+
+@dataclass(eq=False)
+class Paper:
+    """A file as a person would keep account of it: where it is, what it held, its records.
+
+    `was` has the content of each delivery that counts, by (file, batch).
+    """
+
+    place: str | None
+    first: tuple[str, str]
+    text: str = ""
+    rows: dict[Record, str] = field(default_factory=dict)
+    count: int = 0
+    was: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def take_out(self, gone: Callable[[Record], bool]) -> Iterator[tuple[str, str, str, int, str]]:
+        """Forget records, by whole deliveries or not; an event for each that has fewer."""
+        for delivery in list(self.was):
+            of = [record for record in self.rows if record[:2] == delivery]
+            lost = [record for record in of if gone(record)]
+            for record in lost:
+                del self.rows[record]
+            if lost:
+                yield ("retracted", *delivery, len(lost), "")
+            if of and len(of) == len(lost):
+                del self.was[delivery]
 
 
 class Account:
@@ -87,46 +143,53 @@ class Account:
     def __init__(self) -> None:
         self.papers: list[Paper] = []
         self.barred: set[str] = set()
+        self.events: Counter[tuple[str, str, str, int, str]] = Counter()
         self.refunds_are_wrong = False
+        self.highest_wins = False
+        self.rewritten_is_new = False
 
-    def receive(self, folder: Path, batch: str) -> None:
-        """Take in what a run of this id receives from the folder as it is."""
-        disk = {path.name: path.read_text() for path in folder.iterdir()}
+    def receive(self, disk: dict[str, str], root: str, batch: str) -> None:
+        """Take in what a run of this id receives from a folder, of all files that there are."""
         papers = self.papers
-        same = {paper.name for paper in papers if disk.get(paper.name or "") == paper.text}
-        lost = [paper for paper in papers if paper.name not in same]
+        listing = {place: text for place, text in disk.items() if place.startswith(f"{root}/")}
+        same = {paper.place for paper in papers if listing.get(paper.place or "") == paper.text}
+        lost = [paper for paper in papers if disk.get(paper.place or "") != paper.text]
         homes: dict[str, Paper] = {}
-        for name in sorted(disk.keys() - same):
-            alike = [paper for paper in lost if paper.text == disk[name]]
+        for place in sorted(listing.keys() - same):
+            alike = [paper for paper in lost if paper.text == listing[place]]
             if alike:
                 alike.sort(key=lambda paper: (not paper.was, paper.first[1], paper.first[0]))
-                homes[name] = alike[0]
+                homes[place] = alike[0]
                 lost.remove(alike[0])
         for home in homes.values():
-            home.name = None
-        for name, home in homes.items():
+            home.place = None
+        for place, home in homes.items():
             for paper in papers:
-                paper.name = None if paper.name == name else paper.name
-            home.name = name
-        for name in sorted(disk.keys() - same - homes.keys()):
-            if disk[name] not in self.barred:
-                self._receive_file(name, disk[name], batch)
+                paper.place = None if paper.place == place else paper.place
+            home.place = place
+            first = json.dumps(home.first, separators=(",", ":"))
+            self.events["moved", os.path.basename(place), batch, 0, first] += 1
+        for place in sorted(listing.keys() - same - homes.keys()):
+            if listing[place] not in self.barred:
+                self._receive_file(place, listing[place], batch)
 
-    def _receive_file(self, name: str, text: str, batch: str) -> None:
-        lines = text.splitlines()[1:]
-        here = next((paper for paper in self.papers if paper.name == name), None)
-        start = 0
-        if here is None:
-            here = Paper(name, (name, batch))
-            self.papers.append(here)
-        elif text.startswith(here.text) and here.text.endswith("\n"):
-            start = here.count
+    def _receive_file(self, place: str, text: str, batch: str) -> None:
+        lines, name = text.splitlines()[1:], os.path.basename(place)
+        here = next((paper for paper in self.papers if paper.place == place), None)
+        start, event = 0, "received"
+        if here and text.startswith(here.text) and here.text.endswith("\n"):
+            start, event = here.count, "grown"
+        elif here and not self.rewritten_is_new:
+            here.rows, here.was, event = {}, {}, "changed"
         else:
-            here.rows, here.was = {}, set()
+            if here:
+                here.place = None
+            here = Paper(place, (name, batch))
+            self.papers.append(here)
         for at in range(start, len(lines)):
             here.rows[name, batch, at + 1] = lines[at]
-        here.text, here.count = text, len(lines)
-        here.was.add(text)
+        here.text, here.count, here.was[name, batch] = text, len(lines), text
+        self.events[event, name, batch, len(lines) - start, ""] += 1
 
     @property
     def bronze(self) -> dict[Record, str]:
@@ -145,14 +208,15 @@ class Account:
             else:
                 valid[record] = fields
 
-        def place(record: Record) -> tuple[str, str, int]:
-            return (record[1], record[0], record[2])
+        def order(record: Record) -> tuple[int, str, str, int]:
+            by = int(valid[record][2]) if self.highest_wins else 0
+            return (by, record[1], record[0], record[2])
 
         later = {
             record: {
                 other
                 for other, values in valid.items()
-                if fields[0] and values[0] == fields[0] and place(other) > place(record)
+                if fields[0] and values[0] == fields[0] and order(other) > order(record)
             }
             for record, fields in valid.items()
         }
@@ -168,29 +232,27 @@ class AnyHistory(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.place = tempfile.TemporaryDirectory(dir=self.folder)
-        root = Path(self.place.name)
+        self.tempdir = tempfile.TemporaryDirectory(dir=self.folder)
+        root = Path(self.tempdir.name)
         self.lake = Lakehouse(root, "local")
         self.lake.conf = root / "conf"
         shutil.copytree(REPOSITORY / "conf", self.lake.conf)
-        os.environ |= {
-            "RAW_SALES_PATH": str(self.lake.landing),
-            "LAKEHOUSE_ROOT": str(self.lake.root),
-        }
+        self.folders = (self.lake.landing, root / "elsewhere")
+        self.folders[1].mkdir()
+        for folder in self.folders:
+            (folder / "empty.csv").write_text(f"{HEADER}\n")
+        os.environ["LAKEHOUSE_ROOT"] = str(self.lake.root)
         self.account = Account()
         self.moments, self.numbers = count(1), count(1)
-        self.pending: str | None = None
-        self.write(0, [(1, "a", 5), (2, "b", -1), (3, "", 1)])
+        self.look_at(0)
+        self.write(0, 0, [(1, "a", 5), (2, "b", -1), (3, "", 1)], True)
         self.run_all()
 
     def teardown(self) -> None:
-        if hasattr(self, "place"):
-            self.place.cleanup()
+        if hasattr(self, "tempdir"):
+            self.tempdir.cleanup()
 
-    # ---- the folder
-
-    def path(self, number: int) -> Path:
-        return self.lake.landing / f"{number}.csv"
+    # ---- the folders
 
     def lines(self, orders: list[tuple[Any, ...]]) -> str:
         # The last field, which no contract reads, makes each line another.
@@ -204,53 +266,100 @@ class AnyHistory(RuleBasedStateMachine):
         max_size=4,
     )  # fmt: skip
     files = st.integers(0, 2)
+    folders_of = st.sampled_from([0, 0, 0, 1])
 
-    @rule(number=files, orders=orders)
-    def write(self, number: int, orders: list[tuple[Any, ...]]) -> None:
-        self.path(number).write_text(f"{HEADER},note\n{self.lines(orders)}")
+    @rule(at=folders_of)
+    def look_at(self, at: int) -> None:
+        """Where the variable points."""
+        self.root = self.folders[at]
+        os.environ["RAW_SALES_PATH"] = str(self.root)
 
-    @rule(number=files, orders=orders)
-    def append(self, number: int, orders: list[tuple[Any, ...]]) -> None:
-        if self.path(number).exists():
-            with self.path(number).open("a") as file:
+    def path(self, at: int, number: int) -> Path:
+        return self.folders[at] / f"{number}.csv"
+
+    @rule(at=folders_of, number=files, orders=orders, is_ended=st.sampled_from([True, True, False]))
+    def write(self, at: int, number: int, orders: list[tuple[Any, ...]], is_ended: bool) -> None:
+        text = f"{HEADER},note\n{self.lines(orders)}"
+        self.path(at, number).write_text(text if is_ended else text[:-1])
+
+    @rule(at=folders_of, number=files, orders=orders)
+    def append(self, at: int, number: int, orders: list[tuple[Any, ...]]) -> None:
+        if self.path(at, number).exists():
+            with self.path(at, number).open("a") as file:
                 file.write(self.lines(orders))
 
-    @rule(number=files, to=files, is_copied=st.booleans())
-    def move(self, number: int, to: int, is_copied: bool) -> None:
-        if self.path(number).exists() and number != to:
-            self.path(to).write_bytes(self.path(number).read_bytes())
+    @rule(at=folders_of, number=files, to=folders_of, name=files, is_copied=st.booleans())
+    def move(self, at: int, number: int, to: int, name: int, is_copied: bool) -> None:
+        if self.path(at, number).exists() and (at, number) != (to, name):
+            self.path(to, name).write_bytes(self.path(at, number).read_bytes())
             if not is_copied:
-                self.path(number).unlink()
+                self.path(at, number).unlink()
 
-    @rule(number=files)
-    def archive(self, number: int) -> None:
-        self.path(number).unlink(missing_ok=True)
+    @rule(at=folders_of, number=files, orders=orders)
+    def rotate(self, at: int, number: int, orders: list[tuple[Any, ...]]) -> None:
+        self.move(at, number, at, 2, False)
+        self.write(at, number, orders, True)
+
+    @rule(at=folders_of, number=files)
+    def archive(self, at: int, number: int) -> None:
+        self.path(at, number).unlink(missing_ok=True)
 
     @rule(which=st.integers(0, 9))
     def retract(self, which: int) -> None:
-        known = [paper for paper in self.account.papers if paper.was and paper.name and paper.rows]
-        if self.pending or not known:
+        known = [paper for paper in self.account.papers if paper.rows]
+        if not known:
             return
         paper = known[which % len(known)]
-        path = next(iter(paper.rows))[0]
-        self.amending().retract("sales", path, str(self.lake.landing / str(paper.name)))
-        self.account.barred |= paper.was
-        paper.rows, paper.was = {}, set()
+        path, place = next(iter(paper.rows))[0], paper.place
+        papers = self.account.papers
+        others = [o for o in papers if o.place == place and any(d[0] == path for d in o.was)]
+        self.amending().retract("sales", path, place or "")
+        for paper in others:
+            self.account.barred |= set(paper.was.values())
+            for delivery in paper.was:
+                if not any(record[:2] == delivery for record in paper.rows):
+                    self.account.events["retracted", *delivery, 0, ""] += 1
+            self.account.events.update(paper.take_out(lambda _: True))
+            paper.was = {}
 
     def amending(self) -> Amending:
         with self.lake.session() as session:
             return Amending(session.lakehouse, current_config(), session.session_id, "a reason")
 
+    def receive(self, run_id: str, account: Account | None = None) -> None:
+        """Take into the account what a run of this id receives."""
+        paths = (path for folder in self.folders for path in folder.iterdir())
+        disk = {str(path): path.read_text() for path in paths}
+        (account or self.account).receive(disk, str(self.root), run_id)
+
     # ---- contracts, and what others do
 
-    @rule()
-    def edit_contract(self) -> None:
-        file, wrong = self.lake.conf / CONTRACT, self.account.refunds_are_wrong
-        old, new = ("error", "warning") if wrong else ("warning", "error")
+    def edit(self, old: str, new: str) -> None:
+        file = self.lake.conf / CONTRACT
         text = file.read_text()
-        assert text.count(f"severity: {old}") == 1
-        file.write_text(text.replace(f"severity: {old}", f"severity: {new}"))
+        assert text.count(old) == 1
+        file.write_text(text.replace(old, new))
+
+    @rule()
+    def edit_rule(self) -> None:
+        wrong = self.account.refunds_are_wrong
+        words = ("severity: warning", "severity: error")
+        self.edit(*(reversed(words) if wrong else words))
         self.account.refunds_are_wrong = not wrong
+
+    @rule()
+    def edit_order(self) -> None:
+        highest = self.account.highest_wins
+        latest = "    customProperties:\n      - {property: latestBy, value: amount}\n"
+        texts = ("    properties:\n", f"{latest}    properties:\n")
+        self.edit(*(reversed(texts) if highest else texts))
+        self.account.highest_wins = not highest
+
+    @rule()
+    def edit_source(self) -> None:
+        is_new = self.account.rewritten_is_new = not self.account.rewritten_is_new
+        entry = f"landing_sales: {{on_rewrite: {'add' if is_new else 'replace'}}}\n"
+        (self.lake.conf / "local/catalog.yml").write_text(entry)
 
     @rule(table=st.sampled_from(TABLES), what=st.sampled_from(["compact", "vacuum", "properties"]))
     def maintain(self, table: str, what: str) -> None:
@@ -262,11 +371,34 @@ class AnyHistory(RuleBasedStateMachine):
         else:
             found.alter.set_table_properties({"delta.logRetentionDuration": "interval 90 days"})
 
-    @rule(table=st.sampled_from(TABLES[:-1]), back=st.integers(1, 5))
+    @rule(table=st.sampled_from(TABLES), back=st.integers(1, 5))
     def restore(self, table: str, back: int) -> None:
         found = self.lake.table(table)
         if found.version() - back >= 1:
-            found.restore(found.version() - back)
+            with suppress(DeltaError):  # the log of that version may be gone
+                found.restore(found.version() - back)
+
+    @rule(table=st.sampled_from([BRONZE, *SILVER, CORE, EVENTS]))
+    def cut_log(self, table: str) -> None:
+        """Delta removes old entries of the log; not while somebody's RESTORE is to be put back."""
+        found = self.lake.table(table)
+        entries = found.history(1)
+        in_time = (BRONZE, EVENTS)
+        if table in in_time and (entries[0]["operation"] == "RESTORE" or not self.is_noted()):
+            return
+        found.create_checkpoint()
+        for version in range(found.version()):
+            log = self.lake.path(table) / f"_delta_log/{version:020}.json"
+            log.unlink(missing_ok=True)
+
+    def is_noted(self) -> bool:
+        """Whether the notes have what bronze's commits say."""
+        if self.lake.table(EVENTS).history(1)[0]["operation"] == "RESTORE":
+            return False
+        noted = {(row["path"], row["batch_id"]) for row in self.rows(EVENTS)}
+        entries = self.lake.table(BRONZE).history()
+        carried = [json.loads(e.get("userMetadata", "{}")).get("events", ()) for e in entries]
+        return all((e["path"], e["batch_id"]) in noted for events in carried for e in events)
 
     @rule(table=st.sampled_from([BRONZE, CLEAN, CORE]))
     def meddle(self, table: str) -> None:
@@ -284,7 +416,7 @@ class AnyHistory(RuleBasedStateMachine):
         if table == BRONZE:
             assert "accepted as it is" in self.amending().adopt(BRONZE)
             for paper in self.account.papers:
-                paper.rows = {record: t for record, t in paper.rows.items() if record[2] != 1}
+                self.account.events.update(paper.take_out(lambda record: record[2] == 1))
             self.run_all()
         else:
             self.run_all(full_refresh=True)
@@ -298,70 +430,95 @@ class AnyHistory(RuleBasedStateMachine):
     def run_id(number: int) -> str:
         return f"2027-01-01T00.{number // 60:02}.{number % 60:02}.000Z"
 
+    def run(self, named: dict[str, Any], *refusals: str, **options: Any) -> str:
+        """Run; the message where it is refused, for one of the reasons that are given."""
+        try:
+            self.lake.run(runtime_params=named, **options)
+        except UserError as error:
+            message = str(error)
+            assert any(one in message for one in (EMPTY, *refusals)), message
+            return message
+        return ""
+
+    def is_restored(self) -> bool:
+        return bool(self.lake.table(BRONZE).history(1)[0]["operation"] == "RESTORE")
+
     @rule(layers=st.sampled_from(LAYERS))
     def run_some(self, layers: list[str]) -> None:
-        named = self.named()
-        restored = self.lake.table(BRONZE).history(1)[0]["operation"] == "RESTORE"
-        if self.pending or (restored and "bronze" not in layers):
+        if self.is_restored() and "bronze" not in layers:
             return
-        try:
-            self.lake.run(pipeline_names=layers, runtime_params=named)
-        except UserError as error:
-            assert EMPTY in str(error)  # noqa: PT017
+        named = self.named()
+        self.run(named, pipeline_names=layers)
         if "bronze" in layers:
-            self.account.receive(self.lake.landing, named["run_id"])
+            self.receive(named["run_id"])
 
     @rule(commits=st.integers(1, 9), again=st.booleans())
     def run_until_killed(self, commits: int, again: bool) -> None:
         named = self.named()
         with killed_after(commits):
             try:
-                self.lake.run(runtime_params=named)
+                self.run(named)
             except Killed:
                 pass
-            except UserError as error:
-                assert EMPTY in str(error)  # noqa: PT017
-                self.account.receive(self.lake.landing, named["run_id"])
-                return
             else:
-                self.account.receive(self.lake.landing, named["run_id"])
+                self.receive(named["run_id"])
                 return
         if self.received(named["run_id"]):
-            self.account.receive(self.lake.landing, named["run_id"])
+            self.receive(named["run_id"])
         if again:
             self.finish(named)
 
     def finish(self, named: dict[str, Any]) -> None:
         """The same run id again, as a job's retry: what came meanwhile is for a later one."""
         was_received = self.received(named["run_id"])
-        try:
-            self.lake.run(runtime_params=named)
-        except UserError as error:
-            late = "expected a run id later than that of the newest batch"
-            assert EMPTY in str(error) or late in str(error)  # noqa: PT017
+        self.run(named, LATE)
         if not was_received and self.received(named["run_id"]):
-            self.account.receive(self.lake.landing, named["run_id"])
+            self.receive(named["run_id"])
 
     def received(self, run_id: str) -> bool:
         """Whether this run has received: bronze's commits and the notes tell."""
         entries = self.lake.table(BRONZE).history()
-        noted = {
-            row["batch_id"] for row in self.rows("ops.landing_files") if row["event"] != "retracted"
-        }
+        noted = {row["batch_id"] for row in self.rows(EVENTS) if row["event"] != "retracted"}
         return run_id in noted or any(run_id in entry.get("userMetadata", "") for entry in entries)
+
+    @rule(table=st.sampled_from([BRONZE, *SILVER, CORE, *MODELS]), layers=st.sampled_from(LAYERS))
+    def run_two(self, table: str, layers: list[str]) -> None:
+        """Another run comes in between, just before this one writes a table."""
+        if self.is_restored():
+            return
+        first, second = self.named(), self.named()
+
+        def run_other() -> None:
+            if self.received(first["run_id"]):
+                self.receive(first["run_id"])
+            self.run(second, pipeline_names=layers)
+            if "bronze" in layers:
+                self.receive(second["run_id"])
+
+        with meanwhile(table, run_other) as waiting:
+            self.run(first, OVERTAKEN)
+        if waiting or self.received(first["run_id"]):
+            self.receive(first["run_id"])
+
+    @rule()
+    def run_late(self) -> None:
+        """A run whose clock is behind receives nothing, and does the rest."""
+        expected = deepcopy(self.account)
+        self.receive("2027-01-02T00.00.00.000Z", expected)
+        late = self.run({"run_id": "2026-12-31T00.00.00.000Z"}, LATE)
+        self.check_records()
+        if late and EMPTY in late:
+            return
+        assert bool(late) is (expected.events != self.account.events)
+        self.check_gold()
 
     @rule(full_refresh=st.booleans())
     def run_all(self, full_refresh: bool = False) -> None:
         named = self.named(full_refresh=full_refresh)
-        refused = ""
-        try:
-            self.lake.run(runtime_params=named)
-        except UserError as error:
-            refused = str(error)
-        self.account.receive(self.lake.landing, named["run_id"])
+        refused = self.run(named)
+        self.receive(named["run_id"])
         self.check_records()
         if refused:
-            assert EMPTY in refused
             assert not self.account.silver()[0]
             return
         self.check_gold()
@@ -386,6 +543,12 @@ class AnyHistory(RuleBasedStateMachine):
         fields = (*HEADER.split(","), "note")
         bronze = [(of(r), ",".join(r[f] or "" for f in fields)) for r in self.rows(BRONZE)]
         assert Counter(bronze) == Counter(self.account.bronze.items())
+        names = ("event", "path", "batch_id", "records")
+        events = Counter(
+            (*(row[n] for n in names), row["reason"] if row["event"] == "moved" else "")
+            for row in self.rows(EVENTS)
+        )
+        assert events == self.account.events
         clean, rejected, lost = self.account.silver()
         found = {
             of(row): [row["order_id"] or "", row["customer_id"], str(row["amount"])]
@@ -413,7 +576,7 @@ class AnyHistory(RuleBasedStateMachine):
             rows = self.rows(table)
             assert len(rows) == len(expected)
             assert {r["customer_id"]: tuple(r[n] for n in names) for r in rows} == expected
-        registered = self.rows("ml_registry.model_versions")
+        registered = self.rows(REGISTRY)
         states = Counter((row["table_name"], row["content_hash"]) for row in registered)
         assert set(states.values()) == {1}
         for table in MODELS:

@@ -1,27 +1,25 @@
 """Histories that break where one rule of increments is missing, each by its name."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
-from test_any_history import CONTRACT, LAYERS
-from test_kills import AFTER, KILLED, LAST, Scene, extension, put, retraction, scene
+from test_any_history import CONTRACT, LAYERS, Killed, killed_after, meanwhile
+from test_kills import AFTER, FIRST, KILLED, LAST, Scene, extension, put, retraction, scene
 
 from nbx_medallion.config import current_config
 from nbx_medallion.errors import UserError
 from nbx_medallion.run.amend import Amending
-from nbx_medallion.tables.run import Write
-from nbx_medallion.tables.writing import Target
 
 __all__ = ["scene"]
 on_sail = pytest.mark.parametrize("engine_name", ["sail"], indirect=True)
 BRONZE, CLEAN = "bronze.sales_raw", "silver.sales_clean"
 QUARANTINE, SUPERSEDED = "silver.sales_quarantine", "silver.sales_superseded"
 CORE, MODEL = "gold_core.customer_metrics", "gold_ml.churn_model_v1"
+REGISTRY = "ml_registry.model_versions"
+EARLIER, LATER = "2026-01-01T10.00.00.000Z", "2026-02-02T12.00.00.000Z"
 
 
 def run(scene: Scene, run_id: str, **options: Any) -> None:
@@ -54,24 +52,6 @@ def back(scene: Scene, table: str, version: int) -> None:
     scene.lake.table(table).restore(version)
 
 
-@contextmanager
-def meanwhile(table: str, happen: Callable[[], None]) -> Iterator[None]:
-    """Let something happen just before the run writes a table."""
-    own, waiting = Target.write, [happen]
-
-    def write(self: Target, *args: Any, **kwargs: Any) -> Write:
-        if waiting and self.contract.table == table:
-            waiting.pop()()
-        return own(self, *args, **kwargs)
-
-    Target.write = write  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Target.write = own  # type: ignore[method-assign]
-    assert not waiting
-
-
 def test_a_run_id_receives_once(scene: Scene) -> None:
     put(scene.lake, "x.csv", "7,c,1")
     scene.kill(KILLED, 2)
@@ -88,6 +68,42 @@ def test_a_run_id_receives_once(scene: Scene) -> None:
     assert ("x.csv", 1) in records(scene, CLEAN)
     run(scene, AFTER)
     assert ("7", "c", "1") not in scene.lake.rows(BRONZE, "order_id", "customer_id", "amount")
+    assert nothing_new(scene)
+
+
+@on_sail
+def test_an_earlier_run_id_receives_nothing_and_does_the_rest(scene: Scene) -> None:
+    retraction(scene.lake)
+    put(scene.lake, "c.csv", "7,c,1")
+
+    with pytest.raises(UserError, match=f"{EARLIER}: expected a run id later than .* {FIRST},"):
+        run(scene, EARLIER)
+
+    assert records(scene, BRONZE) == [("a.csv", 1), ("a.csv", 2)]
+    assert scene.lake.rows(CORE, "customer_id", "frequency") == [("a", 1), ("b", 1)]
+    run(scene, AFTER)
+    assert records(scene, BRONZE) == [("a.csv", 1), ("a.csv", 2), ("c.csv", 1)]
+    assert nothing_new(scene)
+    assert nothing_new(scene, EARLIER)
+
+
+@on_sail
+def test_under_add_each_content_is_a_delivery_of_its_own(scene: Scene) -> None:
+    entry = "landing_sales: {on_rewrite: add}\n"
+    (scene.lake.conf / "local/catalog.yml").write_text(entry)
+    put(scene.lake, "a.csv", "1,a,7")
+    run(scene, KILLED)
+    assert actions(scene, KILLED)[BRONZE] == "extend"
+    assert records(scene, BRONZE)[:3] == [("a.csv", 1), ("a.csv", 1), ("a.csv", 2)]
+
+    (scene.lake.conf / "local/catalog.yml").unlink()
+    put(scene.lake, "a.csv", "1,a,8")
+    run(scene, AFTER)
+
+    rows = scene.lake.rows(BRONZE, "_source_file", "_batch_id", "order_id", "amount")
+    assert [row[1:] for row in rows if row[0] == "a.csv"] == [
+        (FIRST, "1", "5"), (FIRST, "2", "-1"), (AFTER, "1", "8")
+    ]  # fmt: skip
     assert nothing_new(scene)
 
 
@@ -144,6 +160,23 @@ def test_restored_silver_is_made_again(scene: Scene, table: str) -> None:
 
     assert scene.content() == after
     assert actions(scene, AFTER)[table] == "rebuild"
+    assert nothing_new(scene)
+
+
+@on_sail
+def test_a_state_is_registered_once_whatever_is_restored(scene: Scene) -> None:
+    extension(scene.lake)
+    run(scene, KILLED)
+    states = scene.lake.rows(REGISTRY)
+    assert len(states) == 4
+    for table in (MODEL, CORE):
+        back(scene, table, 1)
+    run(scene, AFTER)
+    assert actions(scene, AFTER)[MODEL] == "rebuild"
+    assert scene.lake.rows(REGISTRY) == states
+    back(scene, REGISTRY, 1)
+    run(scene, LATER)
+    assert scene.lake.rows(REGISTRY) == states
     assert nothing_new(scene)
 
 
@@ -286,6 +319,50 @@ def test_adopt_counts(scene: Scene) -> None:
         run(scene, run_id)
         assert scene.lake.rows(CLEAN, "order_id") == [("1",), ("2",)]
     assert nothing_new(scene)
+
+
+@on_sail
+def test_an_adoption_that_is_killed_is_done_again(scene: Scene) -> None:
+    scene.lake.table(BRONZE).delete("order_id = '4'")
+    with pytest.raises(Killed), killed_after(1):
+        amending(scene).adopt(BRONZE)
+    assert "found DELETE" in scene.lake.refused(runtime_params={"run_id": KILLED})
+
+    amending(scene).adopt(BRONZE)
+
+    run(scene, KILLED)
+    assert scene.lake.rows(CLEAN, "order_id") == [("1",), ("2",)]
+    assert nothing_new(scene)
+
+
+@on_sail
+def test_a_foreign_change_of_an_input_stops_the_run_that_reads_it(scene: Scene) -> None:
+    extension(scene.lake)
+    run(scene, KILLED, pipeline_names=["bronze", "silver"])
+    scene.lake.table(CLEAN).delete("order_id = '7'")
+    before = scene.lake.versions()
+
+    with pytest.raises(UserError, match=f"^{CLEAN}: expected changes by this pipeline only"):
+        run(scene, AFTER, pipeline_names=["gold_core"], full_refresh=True)
+
+    assert scene.lake.versions() == before
+    run(scene, AFTER, full_refresh=True)
+    assert ("c", 1) in scene.lake.rows(CORE, "customer_id", "frequency")
+    assert nothing_new(scene)
+
+
+@on_sail
+def test_nothing_is_put_back_by_a_run_that_stops(scene: Scene) -> None:
+    extension(scene.lake)
+    run(scene, KILLED)
+    back(scene, BRONZE, 1)
+    scene.lake.table(CLEAN).delete("order_id = '7'")
+    before = scene.lake.versions()
+
+    with pytest.raises(UserError, match=f"^{CLEAN}: expected changes by this pipeline only"):
+        run(scene, AFTER)
+
+    assert scene.lake.versions() == before
 
 
 @on_sail

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from operator import itemgetter
@@ -154,7 +154,9 @@ class RunHooks:
         for source in self._sources:
             landing = catalog.get(source.landing)
             if isinstance(landing, LandingDataset) and source.name in self._survey.receipts:
-                landing.scan = self._survey.receipts[source.name].scan
+                scan = self._survey.receipts[source.name].scan
+                may_receive = self._survey.facts.receipts[source.name] is not None
+                landing.scan = scan if may_receive else replace(scan, files=())
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

@@ -213,6 +213,9 @@ def take_survey(
     checks.check_contracts(declared, inputs)
     sources = [source for source in declared.sources if source.raw in inputs]
     restorable = [EVENTS, *(source.raw for source in sources)]
+    if put_back and any(lakehouse.log(one).status().name == "restored" for one in restorable):
+        # It may refuse, and then nothing is written.
+        take_survey(pipeline, catalog, declared, params, put_back=False)
     notes = lakehouse.put_back(restorable, only_tell=not put_back)
     logs = {table: lakehouse.log(table, dataset) for table, dataset in (models | tables).items()}
     _check_models(declared, logs, inputs, catalog)
