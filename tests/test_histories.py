@@ -52,6 +52,7 @@ def back(scene: Scene, table: str, version: int) -> None:
     scene.lake.table(table).restore(version)
 
 
+@on_sail
 def test_a_run_id_receives_once(scene: Scene) -> None:
     put(scene.lake, "x.csv", "7,c,1")
     scene.kill(KILLED, 2)
@@ -123,6 +124,7 @@ def test_scope_by_path_and_batch_and_not_by_batch(scene: Scene) -> None:
     ]
 
 
+@on_sail
 def test_retractions_are_carried_out_once(scene: Scene) -> None:
     retraction(scene.lake)
     run(scene, KILLED)

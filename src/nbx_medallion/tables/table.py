@@ -248,22 +248,23 @@ class PathTable(Table):
         import pyarrow
         from pyarrow.parquet import ParquetFile
 
-        files = []
-        for file in self._open().file_uris():
+        table = self._open()
+        names = columns or [field.name for field in table.schema().fields]
+        rows: list[dict[str, Any]] = []
+        for file in table.file_uris():
             try:
-                files.append(ParquetFile(file).read(columns))
+                found = ParquetFile(file).read(columns)
             except (OSError, pyarrow.ArrowInvalid) as error:
                 raise TableError(
                     f"A file of a table is damaged or gone: {file}: {str(error).splitlines()[0]}"
                     " Restore it, or move the folder of its table away and run again."
                 ) from error
-        if not files:
-            return []
-        found = pyarrow.concat_tables(files, promote_options="default")
-        values = [_values(column) for column in found.columns]
-        return [
-            dict(zip(found.column_names, row, strict=True)) for row in zip(*values, strict=True)
-        ]
+            # Engines write times in ways of their own, and an older file may lack a column.
+            values = dict(zip(found.column_names, map(_values, found.columns), strict=True))
+            nothing = [None] * found.num_rows
+            of_names = [values.get(name, nothing) for name in names]
+            rows += [dict(zip(names, row, strict=True)) for row in zip(*of_names, strict=True)]
+        return rows
 
     def append_rows(
         self, rows: Sequence[Mapping[str, Any]], columns: Columns, metadata: Mapping[str, Any]
@@ -425,8 +426,9 @@ def _values(column: Any) -> list[Any]:
 
     if not pyarrow.types.is_timestamp(column.type):
         return list(column.to_pylist())
-    micros = column.cast(pyarrow.timestamp("us", column.type.tz)).cast("int64").to_pylist()
-    return [None if at is None else _EPOCH + timedelta(microseconds=at) for at in micros]
+    micros = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
+    found = micros.cast("int64").to_pylist()
+    return [None if at is None else _EPOCH + timedelta(microseconds=at) for at in found]
 
 
 def _in_utc(row: dict[str, Any]) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def named(
     return bronze(session, ["k", "at", "v"], [(*row[:3], None, *row[3:]) for row in rows])
 
 
+@pytest.mark.parametrize("engine_name", ["sail"], indirect=True)
 def test_corrections_across_batches(engine_session: SparkSession) -> None:
     day, later, earlier = "2020-01-02", "2020-01-03", "2020-01-01"
     frame = named(
