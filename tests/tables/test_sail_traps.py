@@ -1,6 +1,7 @@
 """What Sail gets wrong and the package works around: where a test fails here, that can go."""
 
 import json
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,8 +41,38 @@ def test_not_null_is_checked_before_the_filters_of_a_frame(
         frame.write.format("delta").mode("append").save(str(tmp_path))
 
 
+def test_arrays_are_not_written_beside_rows_that_stay_in_a_file(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    """`tables.writing` writes all rows of such a table anew."""
+    ddl = "key string, tags array<string>"
+    frame = engine_session.createDataFrame([("a", ["x"]), ("b", ["x"])], ddl)
+    frame.coalesce(1).write.format("delta").save(str(tmp_path))
+    new = engine_session.createDataFrame([("a", ["y"])], ddl).write.format("delta")
+
+    with pytest.raises(Exception, match="requires all inputs to have the same data type"):
+        new.mode("overwrite").option("replaceWhere", "key = 'a'").save(str(tmp_path))
+
+
+def test_lists_in_replace_where_take_the_square_of_their_length(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    """`tables.columns` hides long ones."""
+    frame = engine_session.createDataFrame([("a",), ("b",)], "key string")
+    texts, seconds = [str(number) for number in range(400)], []
+    for name, condition in (("plain", "{}"), ("hidden", "if({}, true, false)")):
+        frame.write.format("delta").save(str(tmp_path / name))
+        where = condition.format(f"key IN ({', '.join(map(repr, texts))})")
+        write = frame.limit(0).write.format("delta").mode("overwrite")
+        started = time.monotonic()
+        write.option("replaceWhere", where).save(str(tmp_path / name))
+        seconds.append(time.monotonic() - started)
+
+    assert seconds[0] > 5 * seconds[1]
+
+
 def test_no_rows_are_no_commit(engine_session: "SparkSession", tmp_path: Path) -> None:
-    """`tables.table.PathTable.write` makes an empty one."""
+    """`tables.writing` makes an empty one."""
     DeltaTable.create(tmp_path, to_delta([TableColumn("key", "string")]))
     carried = {"userMetadata": json.dumps({"run_id": "run-1"})}
 

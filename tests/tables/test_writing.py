@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,11 +15,12 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from nbx_medallion.contracts.lineage import OWN_COLUMNS
 from nbx_medallion.contracts.model import Column, Contract
 from nbx_medallion.errors import UserError
 from nbx_medallion.tables.columns import any_of, any_pair
 from nbx_medallion.tables.run import Write
-from nbx_medallion.tables.table import PathTable
+from nbx_medallion.tables.table import PathTable, Table
 from nbx_medallion.tables.writing import MODES, Target
 
 if TYPE_CHECKING:
@@ -146,8 +147,49 @@ def test_a_write_that_changes_nothing_is_no_commit(
     assert to.append_rows([]) == Write(1, 1, 1)
 
 
-ODD = ["plain", "it's", 'a "b".csv', "back\\slash.csv", "50%_.csv", "é ü.csv", "😀.csv",
-       " space ", "tab\there", "line\nend", "a`b", "{x}", "$1", "--", "; drop"]  # fmt: skip
+@pytest.fixture
+def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A computer whose clock is not on UTC."""
+    monkeypatch.setenv("TZ", "America/Sao_Paulo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
+def test_times_are_in_utc_wherever_the_computer_is(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    to = target(tmp_path)
+    frame = customers(engine_session, ("a", None))
+    to.write(frame, "replace")
+    to.append_rows([row.asDict() | {"customer_id": "b"} for row in frame.collect()])
+
+    assert [row["seen"] for row in to.table.rows()] == [SEEN, SEEN]
+    by_engine = Table.rows(to.table, ["seen"])
+    assert [row["seen"] for row in by_engine] == [SEEN, SEEN]
+
+
+def test_rows_are_appended_to_a_table_whose_contract_has_a_new_column(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    spent = Decimal("9999999999999999.01")
+    row = {"customer_id": "a", "spent": spent, "tags": ["x"], "seen": None}
+    target(tmp_path).append_rows([row])
+    wider = replace(CUSTOMERS, columns=(*CUSTOMERS.columns, Column("city", "string")))
+    to = target(tmp_path, wider)
+
+    to.append_rows([row | {"customer_id": "b", "city": "Porto"}])
+
+    assert [row["city"] for row in rows_on_disk(to)] == [None, "Porto"]
+    read = to.table.read().select("customer_id", "spent", "city").collect()
+    assert sorted(map(tuple, read)) == [("a", spent, None), ("b", spent, "Porto")]
+    assert [commit.metadata["kind"] for commit in to.table.commits()] == ["append", "append"]
+
+
+ODD = ["plain", "it's", 'a "b".csv', "back\\slash.csv", "50%_.csv", "é ü.csv", "😀.csv", " space ",
+       "tab\there", "line\nend", "return\r\nend", "a`b", "{x}", "$1", "--", "; drop"]  # fmt: skip
 
 
 def test_replace_where_takes_out_what_it_names_whatever_the_names_hold(
@@ -172,6 +214,53 @@ def test_replace_where_takes_out_what_it_names_whatever_the_names_hold(
     assert commit.metadata == {**CARRIED, "kind": "replace"}
     read = to.table.read().where(any_pair([(name, "1") for name in ODD]))
     assert {row[0] for row in read.collect()} == set(ODD)
+
+
+@pytest.mark.parametrize("batches", [1, 40, 1500])
+def test_thousands_of_deliveries_are_replaced_at_once(
+    engine_session: "SparkSession", tmp_path: Path, batches: int
+) -> None:
+    contract = replace(
+        RAW, columns=(Column("_source_file", "string"), Column("_batch_id", "string"))
+    )
+    to = target(tmp_path, contract)
+    ddl = "_source_file string, _batch_id string"
+    everything = [(f"d/{n % 7}/{n}.csv", f"{n % batches:05}") for n in range(4000)]
+    to.write(engine_session.createDataFrame(everything, ddl), "replace")
+    gone, stay = everything[::2], everything[1::2]
+    last = [(max(file for file, _ in gone) + "x", max(batch for _, batch in gone) + "x")]
+    started = time.monotonic()
+
+    where = any_pair([*gone, *last])
+    write = to.write(engine_session.createDataFrame(last, ddl), "replace", where=where)
+
+    assert time.monotonic() - started < 30
+    assert write.rows == len(stay) + 1
+    assert {(row["_source_file"], row["_batch_id"]) for row in rows_on_disk(to)} == {*stay, *last}
+    of_batches = any_of("_batch_id", {batch for _, batch in stay})
+    assert to.table.read().where(of_batches).count() == len(stay)
+
+
+def test_engines_leave_out_files_of_other_batches(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    own = [Column(name, OWN_COLUMNS[name][0]) for name in ("_source_file", "_batch_id")]
+    to = target(tmp_path, replace(RAW, columns=(*RAW.columns, *own)))
+    received = ", ".join(f"'x' AS c{n}" for n in range(40))
+
+    for batch in "abc":
+        frame = (
+            f"select {received}, 1L _row_number, '{batch}.csv' _source_file, '{batch}' _batch_id"
+        )
+        to.write(engine_session.sql(frame), "append")
+    to.write(engine_session.sql(frame), "replace", where=any_pair([("c.csv", "c")]))
+
+    files: Any = DeltaTable(to.table.location).get_add_actions(flatten=True).to_struct_array()
+    known = ("min._batch_id", "max._batch_id", "min._source_file", "max._source_file")
+    assert sorted(tuple(file[name] for name in known) for file in files.to_pylist()) == [
+        (batch, batch, f"{batch}.csv", f"{batch}.csv") for batch in "abc"
+    ]
+    assert "min.c0" not in files.to_pylist()[0]
 
 
 def test_replace_where_in_a_table_with_arrays(
@@ -260,7 +349,12 @@ def test_replace_changed_leaves_equal_content_alone(
     assert write(other, ("b", None), ("a", "1.51")) == Write(before=2, after=3, rows=2)
     hashes = [commit.metadata["content_hash"] for commit in to.table.commits()]
     assert hashes[0] != hashes[1] == hashes[2]
-    assert write(other, ("b", None), ("a", "1.51")).after == 3
+    DeltaTable(to.table.location).alter.set_table_description("Words.")
+    assert write(other, ("b", None), ("a", "1.51")).after == 4
+    DeltaTable(to.table.location).delete("customer_id = 'a'")
+    assert write(other, ("b", None), ("a", "1.51")).after == 6
+    DeltaTable(to.table.location).restore(1)
+    assert write(to, ("b", None), ("a", "1.50")).after == 7
 
 
 def test_frame_that_does_not_fit_is_refused_before_any_write(
@@ -347,13 +441,18 @@ def test_open_table_takes_a_column_in_another_case(
     assert rows_on_disk(to) == [{"a": "x", "_row_number": 1, "b": None}]
     assert rows_on_disk(to, version=1) == [{"a": "x", "b": "y", "_row_number": 1}]
 
-    # An append writes all rows anew, under the new name.
+    # An append and a replacement in part write all rows anew, under the new name.
     more = engine_session.sql("select 'z' A, cast(2 as bigint) _row_number")
     to.write(more, "append")
     assert rows_on_disk(to) == [
         {"A": "x", "_row_number": 1, "b": None}, {"A": "z", "_row_number": 2, "b": None}
     ]  # fmt: skip
-    assert [commit.metadata["kind"] for commit in to.table.commits()] == ["replace"] * 4
+    more = engine_session.sql("select 'w' a, cast(3 as bigint) _row_number")
+    to.write(more, "replace", where="_row_number >= 2")
+    assert rows_on_disk(to) == [
+        {"a": "x", "_row_number": 1, "b": None}, {"a": "w", "_row_number": 3, "b": None}
+    ]  # fmt: skip
+    assert [commit.metadata["kind"] for commit in to.table.commits()] == ["replace"] * 5
 
 
 def test_failed_first_write_leaves_no_table(engine_session: "SparkSession", tmp_path: Path) -> None:

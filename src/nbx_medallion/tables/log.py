@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-# Operations that leave the rows as they are, as Delta on Spark, delta-rs and Sail name them.
+# How operations begin that leave the rows as they are, as Delta on Spark, delta-rs and Sail name
+# them. Whatever else there is counts as a change of data.
 _MAINTENANCE = (
-    "ADD ", "ALTER ", "ANALYZE", "CHANGE ", "CLUSTER BY", "COMPUTE STATS",
-    "CREATE OR REPLACE TABLE", "CREATE TABLE", "DROP CONSTRAINT", "DROP FEATURE", "FSCK",
-    "OPTIMIZE", "REORG", "SET ", "UNSET ", "UPDATE COLUMN METADATA", "UPDATE SCHEMA",
-    "UPDATE TABLE", "UPGRADE PROTOCOL", "VACUUM",
+    "ADD ", "CHANGE ", "CLUSTER BY", "COMPUTE ", "DELETION VECTOR TOMBSTONES", "DOMAIN METADATA",
+    "DROP CONSTRAINT", "DROP FEATURE", "EMPTY COMMIT", "OPTIMIZE", "REMOVE COLUMN MAPPING", "REORG",
+    "ROW TRACKING ", "SET ", "UNSET ", "UPDATE COLUMN METADATA", "UPDATE FIELD METADATA",
+    "UPDATE SCHEMA", "UPDATE TABLE METADATA", "UPGRADE PROTOCOL", "VACUUM",
 )  # fmt: skip
 
 
@@ -25,7 +26,8 @@ class Commit:
         row_count: Rows that it wrote: all rows of the table, where it replaced them.
         metadata: What this project attached to it; empty where another program wrote it.
         operation: What it did, in Delta's words.
-        restored: The version that a RESTORE went back to, None for any other commit.
+        restored: The version that a RESTORE went back to, None for any other commit; 0 where only
+            a time is told, since nobody says of which zone.
         user: Who made it, as far as the log tells.
     """
 
@@ -40,7 +42,9 @@ class Commit:
     @property
     def changes_data(self) -> bool:
         """True for all but maintenance."""
-        return bool(self.metadata) or not self.operation.upper().startswith(_MAINTENANCE)
+        operation = self.operation.upper()
+        is_maintenance = operation == "CREATE TABLE" or operation.startswith(_MAINTENANCE)
+        return bool(self.metadata) or not is_maintenance
 
     @property
     def is_foreign(self) -> bool:

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,15 +97,25 @@ class Table:
                 " version 0.1, whose tables cannot be continued. Move the folder of all tables"
                 " away, or drop them, and run again."
             )
-        for at, commit in enumerate(commits):  # some restores name a time only
-            if commit.restored == -1:
-                wanted = entries[at]["operationParameters"].get("timestamp") or ""
-                earlier = [c.version for c in commits if str(c.timestamp) <= wanted]
-                commits[at] = replace(commit, restored=max(earlier, default=0))
         return commits
 
     def restore(self, version: int) -> None:
-        """Make the rows what they were at a version, in a commit of its own."""
+        """Make the rows what they were at a version, in a commit of its own.
+
+        Raises:
+            UserError: Log or files of that version are gone.
+        """
+        try:
+            self._restore(version)
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            raise TableError(
+                f"{self.location}: expected to put the table back to version {version}, found:"
+                f" {reason}. Bring back what is gone, or accept what is there with `kedro lakehouse"
+                " adopt`."
+            ) from error
+
+    def _restore(self, version: int) -> None:
         self.session().sql(f"RESTORE TABLE {self._sql_name} TO VERSION AS OF {version}")
 
     def rows(self, columns: list[str] | None = None) -> list[dict[str, Any]]:
@@ -239,8 +248,7 @@ class PathTable(Table):
     def _history(self, limit: int | None) -> list[dict[str, Any]]:
         return self._open().history(limit)
 
-    def restore(self, version: int) -> None:
-        """Make the rows what they were at a version, in a commit of its own."""
+    def _restore(self, version: int) -> None:
         self._open().restore(version)
 
     def rows(self, columns: list[str] | None = None) -> list[dict[str, Any]]:
@@ -368,7 +376,8 @@ class PathTable(Table):
         try:
             # To open it costs more than to see that nothing was committed since.
             names = os.listdir(log) if log.is_dir() else []
-            state = (version, log.stat().st_ino, len(names), max(names)) if names else None
+            commits = [name for name in names if name[:20].isdigit()]
+            state = (version, log.stat().st_ino, len(names), max(commits)) if commits else None
             if state is None or self._opened is None or self._opened[0] != state:
                 self._opened = state, DeltaTable(self.location, version=version)
             return self._opened[1]
@@ -393,8 +402,8 @@ def _read_commit(entry: Mapping[str, Any]) -> Commit:
     rows = int(metrics.get("numOutputRows") or metrics.get("num_added_rows") or 0)
     restored = None
     if entry["operation"] == "RESTORE":
-        version = (entry.get("operationParameters") or {}).get("version")
-        restored = -1 if version in (None, "null", "") else int(version)
+        version = str((entry.get("operationParameters") or {}).get("version"))
+        restored = int(version) if version.isdigit() else 0
     user = entry.get("userName") or entry.get("engineInfo") or ""
     return Commit(
         entry["version"], made.astimezone(UTC), rows, ours, entry["operation"], restored, user
@@ -432,13 +441,11 @@ def _values(column: Any) -> list[Any]:
 
 
 def _in_utc(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose times have their zone: Spark's files hold them without one."""
-    return {
-        name: value.replace(tzinfo=UTC)
-        if isinstance(value, datetime) and not value.tzinfo
-        else value
-        for name, value in row.items()
+    """A collected row with its times in UTC; Python's are without a zone, the computer's."""
+    zones = {
+        name: value.astimezone(UTC) for name, value in row.items() if isinstance(value, datetime)
     }
+    return {**row, **zones}
 
 
 def _mapping(columns: Columns) -> dict[str, str]:

@@ -124,7 +124,8 @@ class Target:
         """Append rows, without an engine where the table is a directory.
 
         Args:
-            rows: With the contract's columns.
+            rows: With the contract's columns; times without a zone are the computer's, as in rows
+                that were collected from a frame.
             only_new: Whether only those are appended whose primary key the table does not have.
 
         Raises:
@@ -145,9 +146,11 @@ class Target:
         with self._refusing_conflicts():
             if before is None:
                 with table.staged() as staged:
-                    staged.create(columns, self.contract.description, self.properties)
+                    own = {**self._statistics(columns), **self.properties}
+                    staged.create(columns, self.contract.description, own)
                     staged.append_rows(rows, columns, metadata)
             else:
+                self._widen(found, columns)
                 table.append_rows(rows, columns, metadata)
         return Write(before, table.version(), table.row_count())
 
@@ -188,7 +191,6 @@ class Target:
     def _commit(
         self, frame: "DataFrame", mode: str, old: Columns, new: Columns, options: dict[str, str]
     ) -> None:
-        had = {column.name: column.nullable for column in old}
         given = {name: quoted(name) for name in frame.columns}
         frame = frame.selectExpr(
             *(given.get(c.name, f"cast(NULL AS {c.type}) AS {quoted(c.name)}") for c in new)
@@ -196,14 +198,18 @@ class Target:
         if not old:
             self._make(frame, new, options)
             return
-        if had.keys() - {column.name for column in new}:
+        if {column.name for column in old} - {column.name for column in new}:
             options["overwriteSchema"] = "true"
         else:
-            added = [column for column in new if column.name not in had]
-            loosened = [c.name for c in new if c.nullable and not had.get(c.name, True)]
-            if added or loosened:
-                self.table.alter(added, loosened)
+            self._widen(old, new)
         self.table.write(frame, "append" if mode == "append" else "overwrite", options)
+
+    def _widen(self, old: Columns, new: Columns) -> None:
+        had = {column.name: column.nullable for column in old}
+        added = [column for column in new if column.name not in had]
+        loosened = [c.name for c in new if c.nullable and not had.get(c.name, True)]
+        if added or loosened:
+            self.table.alter(added, loosened)
 
     def _make(self, frame: "DataFrame", columns: Columns, options: dict[str, str]) -> None:
         own = {**self._statistics(columns), **self.properties}
