@@ -26,7 +26,7 @@ SETTINGS = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "fals
 def _frame(session: Any, reader: str, source: Path) -> Any:
     if reader == OURS:
         from nbx_medallion.landing.dialect import CsvDialect
-        from nbx_medallion.landing.scan import scan_landing
+        from nbx_medallion.landing.inbox import scan_landing
         from nbx_medallion.landing.source import landing_records
 
         scan = scan_landing(str(source), "RAW_SALES_PATH", CsvDialect())

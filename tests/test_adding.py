@@ -84,6 +84,7 @@ def test_a_source_runs_and_is_replayed_alone(lakehouse: ContractedLakehouse) -> 
     ]
 
 
+@pytest.mark.parametrize("engine_name", ["sail"], indirect=True)
 def test_a_limit_of_one_source_names_it(lakehouse: ContractedLakehouse) -> None:
     contract = lakehouse.conf / RETURNS
     limit = "    quality:\n      - {metric: invalidValues, mustBeLessThan: 2}\n    properties:\n"

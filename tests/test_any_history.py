@@ -228,13 +228,14 @@ class AnyHistory(RuleBasedStateMachine):
     """Folder, tables and runs, in any order."""
 
     folder: Path
+    env: str
     moments: Iterator[int]
 
     @initialize()
     def begin(self) -> None:
         self.tempdir = tempfile.TemporaryDirectory(dir=self.folder)
         root = Path(self.tempdir.name)
-        self.lake = Lakehouse(root, "local")
+        self.lake = Lakehouse(root, self.env)
         self.lake.conf = root / "conf"
         shutil.copytree(REPOSITORY / "conf", self.lake.conf)
         self.folders = (self.lake.landing, root / "elsewhere")
@@ -359,7 +360,7 @@ class AnyHistory(RuleBasedStateMachine):
     def edit_source(self) -> None:
         is_new = self.account.rewritten_is_new = not self.account.rewritten_is_new
         entry = f"landing_sales: {{on_rewrite: {'add' if is_new else 'replace'}}}\n"
-        (self.lake.conf / "local/catalog.yml").write_text(entry)
+        (self.lake.conf / self.env / "catalog.yml").write_text(entry)
 
     @rule(table=st.sampled_from(TABLES), what=st.sampled_from(["compact", "vacuum", "properties"]))
     def maintain(self, table: str, what: str) -> None:
@@ -594,7 +595,8 @@ def history(
     """The machine, on the engine of the test."""
     monkeypatch.setenv("RAW_SALES_PATH", "")
     monkeypatch.setenv("LAKEHOUSE_ROOT", "")
-    return type("History", (AnyHistory,), {"folder": tmp_path})
+    env = "local" if engine_name == "sail" else "staging"
+    return type("History", (AnyHistory,), {"folder": tmp_path, "env": env})
 
 
 def options(examples: int, steps: int, **others: Any) -> settings:
@@ -614,6 +616,10 @@ def test_any_history(history: type[AnyHistory]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine_name", ["sail"], indirect=True)
-def test_any_history_long(history: type[AnyHistory]) -> None:
-    run_state_machine_as_test(history, settings=options(100, 25))
+@pytest.mark.parametrize(
+    ("engine_name", "examples", "steps"),
+    [("sail", 100, 25), ("spark", 8, 12)],
+    indirect=["engine_name"],
+)
+def test_any_history_long(history: type[AnyHistory], examples: int, steps: int) -> None:
+    run_state_machine_as_test(history, settings=options(examples, steps))

@@ -85,9 +85,7 @@ def test_tables_lie_in_the_environment_schema_and_table(
 
     for name in pipeline.datasets() | {"ops_run_ledger"}:
         dataset = catalog.get(name)
-        if isinstance(dataset, DeltaCommitsDataset):
-            dataset = dataset.table
-        if isinstance(dataset, DeltaTableDataset):
+        if isinstance(dataset, DeltaTableDataset | DeltaCommitsDataset):
             relative = dataset.table_name.replace(".", "/")
             assert dataset.table.location == f"{tmp_path}/{env}/{relative}"
 

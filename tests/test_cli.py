@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from conftest import REPOSITORY
+from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.cli.utils import find_run_command
 from kedro.framework.startup import bootstrap_project
 
@@ -37,6 +38,15 @@ class Command:
             cwd=REPOSITORY, env=os.environ | environment,
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
+
+    def inside(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`kedro ...` in the repository, in this process."""
+        bootstrap_project(REPOSITORY)
+        self.patch.chdir(REPOSITORY)
+        ended = CliRunner().invoke(KedroCLI(REPOSITORY), arguments)
+        return subprocess.CompletedProcess(
+            arguments, ended.exit_code, stdout=ended.stdout, stderr=ended.stderr
+        )
 
     def refused(self, *arguments: str, **environment: str) -> str:
         """`kedro run ...` in this process, a user's mistake: its message; no table was touched."""
@@ -196,6 +206,13 @@ NAMED = "Pipeline does not contain nodes "
         ("--only-missing-outputs", "--only-missing-outputs: expected it left out|--namespaces"),
         ("--load-versions a:b", "--load-versions: expected none|found a.|versionAsOf"),
         ("--runner ParallelRunner", "SequentialRunner or ThreadRunner|found 'ParallelRunner'"),
+        ("--params verfy=true", "expected any of full_refresh, |'verfy'. Did you mean 'verify'?"),
+        ("--params mine.own=1", "--params: expected any of |found 'mine'"),
+        (
+            "--runner AbstractRunner",
+            "ThreadRunner|'AbstractRunner': it is no runner",
+        ),
+        ("--runner json.loads", "found 'json.loads': it is no runner"),
         ("--runner Nope", "--runner: expected SequentialRunner, ThreadRunner|found 'Nope'"),
     ],
 )
@@ -236,4 +253,64 @@ def test_dataset_that_the_catalog_declares_wrongly(kedro: Command) -> None:
     assert message.startswith(
         "An exception occurred when parsing config for dataset 'run_summary':\n"
         "Dataset 'JSNDataset' not found in 'json'. Make sure the dataset name is correct."
+    )
+    assert message.endswith(" Correct run_summary in conf/base/catalog.yml.")
+
+
+ODD = "列 \U0001f600"
+PROXIES = [f"{kind}_proxy" for kind in ("http", "https", "grpc", "all")]
+
+
+def test_a_run_behind_a_proxy_whose_output_cannot_show_a_character(kedro: Command) -> None:
+    (kedro.folder / f"landing/{ODD}.csv").write_text(f"customer_id,amount,{ODD}\n1,2,3\n4,5\n")
+    proxy = "http://127.0.0.1:9"
+    proxies = {spelt: proxy for name in PROXIES for spelt in (name, name.upper())}
+
+    ended = kedro("run", PYTHONIOENCODING="cp1252", no_proxy="example.com", **proxies)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "\\u5217 \\U0001f600" in ended.stdout
+    assert "silver.sales_clean" in ended.stdout
+
+
+@pytest.mark.parametrize("output", [">&- 2>&- <&-", ">/dev/full 2>/dev/full", "| true"])
+def test_a_run_whose_output_nobody_gets(kedro: Command, output: str) -> None:
+    line = f"set -o pipefail; {KEDRO} run {output}"
+
+    ended = subprocess.run(["/bin/bash", "-c", line], cwd=REPOSITORY, check=False)
+
+    assert ended.returncode == 0
+    summary = json.loads((kedro.root / "local" / "run_summary.json").read_text())
+    assert summary["rows"][-1]["table_name"] == "ml_registry.model_versions"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("lakehouse plan", 0), ("contracts check", 0), ("run --env nope", 1)]
+)
+@pytest.mark.parametrize("output", [">&- 2>&-", "2>/dev/full | true"])
+def test_a_command_whose_output_nobody_gets(
+    kedro: Command, arguments: str, code: int, output: str
+) -> None:
+    line = f"set -o pipefail; {KEDRO} {arguments} {output}"
+    assert subprocess.run(["/bin/bash", "-c", line], cwd=REPOSITORY, check=False).returncode == code
+
+
+def test_a_file_that_grows_while_a_run_reads_it(kedro: Command) -> None:
+    file = kedro.folder / "landing/a.csv"
+    file.write_text("customer_id,amount\n" + "1,2.50\n" * 1_000_000)
+    process = subprocess.Popen(
+        [KEDRO, "run"], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "writing bronze.sales_raw" not in process.stderr.readline():
+        assert process.poll() is None
+
+    with file.open("a") as growing:
+        growing.write("1,3.50\n")
+    out, err = process.communicate(timeout=60)
+
+    message = kedro.message(process.returncode, out, err)
+    assert message == (
+        f"{file}: the file changed while it was being read: it has 7,000,026 bytes where 7,000,019"
+        " were listed. Nothing new of it was written. Run again when the file is complete."
     )

@@ -227,13 +227,16 @@ def summary(scene: Scene) -> dict[str, Any]:
 
 
 @on_sail
-def test_restored_notes_are_put_back(scene: Scene) -> None:
+@pytest.mark.parametrize("layers", [None, ["gold_core"]])
+def test_restored_notes_are_put_back(scene: Scene, layers: list[str] | None) -> None:
     extension(scene.lake)
     run(scene, KILLED)
     before = scene.lake.rows("ops.landing_files")
     back(scene, "ops.landing_files", 1)
-    assert nothing_new(scene)
+    run(scene, AFTER, pipeline_names=layers)
+    assert set(actions(scene, AFTER).values()) == {"skip"}
     assert scene.lake.rows("ops.landing_files") == before
+    assert nothing_new(scene)
 
 
 @on_sail

@@ -9,9 +9,11 @@ from conftest import REPOSITORY
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from test_quality import GOOD, ContractedLakehouse
+from test_run import Lakehouse
 
 from nbx_medallion.config import MedallionConfigLoader
 from nbx_medallion.errors import UserError
+from nbx_medallion.run.session import own_engine
 
 CONTRACT = "contracts/silver/sales_clean.odcs.yaml"
 MINE = """{"models": [{"model_name": "mine", "version": 1, "target_column": "total_spent",
@@ -98,16 +100,64 @@ def test_an_entry_without_a_type_or_a_pattern_is_refused(conf: Path) -> None:
     with pytest.raises(UserError) as raised:
         _ = loader(conf)["catalog"]
 
-    for named in ("lending_sales", "type", "pattern", "csv", "catalog.yml"):
+    for named in ("lending_sales", "type", "pattern", "csv", "conf/local/catalog.yml"):
         assert named in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("landing_sale", "'sale'. Did you mean 'sales'?"),
+        ("silver_sales_cleen", "'silver.sales_cleen'. Did you mean 'silver.sales_clean'?"),
+        ("churn_model_v2.dataset@table", "'gold_ml.churn_model_v2'."),
+    ],
+)
+def test_an_entry_of_what_is_not_there_is_refused(conf: Path, name: str, meant: str) -> None:
+    (conf / "local/catalog.yml").write_text(f"{name}: {{metadata: {{owner: me}}}}\n")
+
+    with pytest.raises(UserError) as raised:
+        _ = loader(conf)["catalog"]
+
+    assert str(raised.value).startswith(f"{name}: expected an entry of something that ")
+    assert f" found {meant}" in str(raised.value)
+    assert str(raised.value).endswith(" Correct the name in conf/local/catalog.yml.")
 
 
 @pytest.mark.parametrize("entry", ["null", "5", "[a]"])
 def test_an_entry_that_is_no_mapping_is_refused(conf: Path, entry: str) -> None:
     (conf / "local/catalog.yml").write_text(f"landing_sales: {entry}\n")
 
-    with pytest.raises(UserError, match="landing_sales: expected an entry of keys and values"):
+    with pytest.raises(UserError) as raised:
         _ = loader(conf)["catalog"]
+
+    message = str(raised.value)
+    assert message.startswith("landing_sales: expected an entry of keys and values, found ")
+    assert message.endswith(" Correct it in conf/local/catalog.yml.")
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ("{csv: {separator: ';;'}}", "csv.separator: expected one ASCII character"),
+        ("{csv: ';'}", "csv: expected a mapping of any of separator, quote, encoding"),
+        ("{on_rewrite: never}", "on_rewrite: expected one of replace, add; found 'never'."),
+        ("{cvs: {}}", "LandingDataset.__init__() got an unexpected keyword argument 'cvs'."),
+        ("{type: nope.Dataset}", "An exception occurred when parsing config for dataset"),
+    ],
+)
+@pytest.mark.parametrize("file", ["local/catalog.yml", "local/catalog_mine.yml", "dev/catalog.yml"])
+def test_a_mistake_in_an_entry_names_its_file(
+    conf: Path, tmp_path: Path, entry: str, problem: str, file: str
+) -> None:
+    lakehouse = Lakehouse(tmp_path, Path(file).parent.name)
+    lakehouse.conf = conf
+    (conf / file).write_text(f"landing_sales: {entry}\n")
+
+    with pytest.raises(UserError) as raised, lakehouse.session() as session, own_engine():
+        session.plan()
+
+    assert str(raised.value).startswith(problem)
+    assert str(raised.value).endswith(f" Correct landing_sales in conf/{file}.")
 
 
 def test_a_list_that_the_variable_replaces_is_not_said_to_be_used(

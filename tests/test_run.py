@@ -15,6 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from kedro.framework.startup import bootstrap_project
 
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing import source
 from nbx_medallion.run.session import MedallionSession
 
 FIRST = b"""order_id,customer_id,amount,order_date,product,channel
@@ -566,6 +567,33 @@ def test_tables_of_one_engine_are_read_by_the_other(
         read = other.read.format("delta").load(str(finished.path(name)))
         assert read.count() == finished.table(name).to_pyarrow_table().num_rows
         assert read.columns == finished.table(name).to_pyarrow_table().column_names
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_received(
+    finished: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = finished.landing / "new\n'file'.csv"
+    file.write_bytes(SECOND)
+    noted, bronze = finished.rows("ops.landing_files"), finished.rows("bronze.sales_raw")
+    real = source.landing_records
+
+    def disturbed(*args: Any, **options: Any) -> Any:
+        file.write_bytes(SECOND + b"83,1,,\n")
+        return real(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "landing_records", disturbed)
+        message = finished.refused()
+
+    size = len(SECOND)
+    assert message == (
+        f"{file}: the file changed while it was being read: it has {size + 7} bytes where {size}"
+        " were listed. Nothing new of it was written. Run again when the file is complete."
+    )
+    assert finished.rows("ops.landing_files") == noted
+    assert finished.rows("bronze.sales_raw") == bronze
+    finished.run()
+    assert len(finished.rows("bronze.sales_raw")) == len(bronze) + 5
 
 
 @pytest.mark.parametrize("engine_name", ["sail"], indirect=True)

@@ -1,25 +1,28 @@
 """The project's own commands: ``kedro contracts``, and ``kedro package`` in place of Kedro's."""
 
 import json
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import call
 from kedro.framework.project import settings
 from kedro.framework.startup import ProjectMetadata
 from kedro.io import DataCatalog
+from kedro.runner import AbstractRunner
 from kedro.utils import load_obj
 
 from nbx_medallion.config import MedallionConfigLoader, current_config
 from nbx_medallion.contracts.reference import reference
 from nbx_medallion.errors import ConfigurationError
-from nbx_medallion.inspect import as_text, planned, runs, states
+from nbx_medallion.inspect import as_text, runs, states
+from nbx_medallion.output import keep_output_from_failing
 from nbx_medallion.pipeline_registry import register_pipelines
 from nbx_medallion.run.amend import Amending
 from nbx_medallion.run.checks import check_contracts, table_inputs
@@ -27,9 +30,12 @@ from nbx_medallion.run.session import MedallionSession, own_engine
 
 DOCUMENT = Path("docs/DATA_CONTRACTS_AND_RULES.md")
 START = "<!-- made by `kedro contracts docs`: what is below is not edited by hand -->\n"
-_NOT_OF_A_PLAN = {"runner", "is_async", "runner_params", "load_versions", "config", "pipeline"}
-_NOT_OF_A_PLAN |= {"only_missing_outputs"}
 END = "<!-- end of what `kedro contracts docs` makes -->\n"
+_OF_A_RUN_ONLY = {"runner", "is_async", "runner_params", "load_versions", "config", "pipeline"}
+_OF_A_RUN_ONLY |= {"only_missing_outputs"}
+
+# Kedro imports this module before it carries out any command in a project.
+keep_output_from_failing()
 
 
 @click.group()
@@ -42,7 +48,9 @@ def cli() -> None:
 def run(context: click.Context, /, runner: str | None, **others: Any) -> Any:
     """Run the pipelines, as Kedro does; a runner that is not there is one message."""
     try:
-        load_obj(runner or "SequentialRunner", "kedro.runner")
+        found = load_obj(runner or "SequentialRunner", "kedro.runner")
+        if not (isinstance(found, type) and issubclass(found, AbstractRunner)) or isabstract(found):
+            raise ValueError("it is no runner")
     except (AttributeError, ImportError, ValueError) as error:
         raise ConfigurationError(
             f"--runner: expected SequentialRunner, ThreadRunner, or the import path of a class,"
@@ -61,7 +69,10 @@ def package(metadata: ProjectMetadata) -> None:
     """
     project, conf = metadata.project_path, settings.CONF_SOURCE
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
-    call(build, cwd=str(project))
+    built = subprocess.run(build, cwd=project, capture_output=True, check=False)  # noqa: S603
+    click.echo((built.stdout + built.stderr).decode(errors="replace"))
+    if built.returncode:
+        raise click.exceptions.Exit(built.returncode)
     private = f"{conf}/{settings.CONFIG_LOADER_ARGS['default_run_env']}"
     with tarfile.open(project / f"dist/conf-{metadata.package_name}.tar.gz", "w:gz") as archive:
         archive.add(project / conf, conf, filter=lambda e: None if e.name == private else e)
@@ -145,21 +156,17 @@ _ENV = click.option("--env", "-e", help="Environment, else local.")
 _WHY = click.option("--why", required=True, help="The reason, which is kept.")
 
 
-@lakehouse.command(params=[p for p in kedro_run.params if p.name not in _NOT_OF_A_PLAN])
+@lakehouse.command(params=[p for p in kedro_run.params if p.name not in _OF_A_RUN_ONLY])
 @_AS_JSON
-def plan(
-    as_json: bool,
-    env: str | None,
-    conf_source: str | None,
-    params: dict[str, Any],
-    pipelines: list[str],
-    **selection: Any,
-) -> None:
+def plan(as_json: bool, env: str | None, **options: Any) -> None:
     """What a run with these options would do to each table, and why. Nothing is written."""
+    conf_source, params = options.pop("conf_source"), options.pop("params")
     with _session(env, conf_source=conf_source, runtime_params=params) as session:
-        survey = session.plan(list(pipelines), **selection)
-        rows = planned(survey)
-        notes = [*survey.notes, *(note for r in survey.receipts.values() for note in r.notes)]
+        survey = session.plan(list(options.pop("pipelines")), **options)
+    steps, receipts = survey.plan.steps.items(), survey.plan.receipts.values()
+    rows = [{"table": name, "action": one.action, "reason": one.reason} for name, one in steps]
+    notes = survey.lakehouse.told("a run puts it back")
+    notes += [note for receipt in receipts for note in receipt.notes]
     if as_json:
         click.echo(json.dumps({"tables": rows, "notes": notes}, indent=2))
         return
@@ -189,8 +196,7 @@ def history(table: str | None, last: int, env: str | None, as_json: bool) -> Non
 @_ENV
 def retract(source: str, path: str, why: str, location: str | None, env: str | None) -> None:
     """Have the next run take out the records of a file: PATH as _source_file has it."""
-    with _session(env) as session:
-        amending = Amending(session.lakehouse, current_config(), session.session_id, why)
+    with _amending(env, why) as amending:
         events = amending.retract(source, path, location)
     records = sum(event.records for event in events)
     click.echo(f"{path}: {records:,} records of {source} are taken out by the next run.")
@@ -202,9 +208,14 @@ def retract(source: str, path: str, why: str, location: str | None, env: str | N
 @_ENV
 def adopt(table: str, why: str, env: str | None) -> None:
     """Accept what is there: in bronze what somebody else changed, elsewhere a new definition."""
-    with _session(env) as session:
-        amending = Amending(session.lakehouse, current_config(), session.session_id, why)
+    with _amending(env, why) as amending:
         click.echo(amending.adopt(table))
+
+
+@contextmanager
+def _amending(env: str | None, why: str) -> Iterator[Amending]:
+    with _session(env) as session:
+        yield Amending(session.lakehouse, current_config(), session.session_id, why)
 
 
 @contextmanager

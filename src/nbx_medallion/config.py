@@ -6,7 +6,7 @@ mapping and reports a JSON error at line 0.
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +24,7 @@ from nbx_medallion.contracts.model import Contract
 from nbx_medallion.contracts.reading import parse_contract
 from nbx_medallion.contracts.source import Source, derive_contracts
 from nbx_medallion.engines import on_databricks
-from nbx_medallion.errors import ConfigurationError
+from nbx_medallion.errors import ConfigurationError, did_you_mean
 from nbx_medallion.model_versions import ModelDefinition, derive_contract, parse_models
 
 MODELS_VARIABLE = "PIPELINE_CONFIG_PATH"
@@ -45,9 +45,6 @@ class MedallionConfigLoader(OmegaConfigLoader):
 
     Kedro gives ``register_pipelines`` neither the environment nor the configuration source, so
     the last instance is kept: see `current_config`.
-
-    Attributes:
-        declared: Contracts, sources and models.
     """
 
     current: ClassVar["MedallionConfigLoader | None"] = None
@@ -68,21 +65,14 @@ class MedallionConfigLoader(OmegaConfigLoader):
         return self["engines"]
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Configuration of a kind, resolved with this loader's resolvers.
+        """Configuration of a kind; a `UserError` where a file, or a value in it, is not valid.
 
         OmegaConf's resolvers belong to the process: they are set anew, so that two loaders of one
         process do not get each other's.
-
-        Raises:
-            UserError: A file is not valid, or a value in it cannot be resolved.
         """
-        resolvers: dict[str, Callable[..., Any]] = {
-            "environment": lambda: self.environment,
-            "env_path": path_from_variable,
-            "on_databricks": on_databricks,
-        }
-        for name, resolver in resolvers.items():
-            OmegaConf.register_new_resolver(name, resolver, replace=True)
+        OmegaConf.register_new_resolver("environment", lambda: self.environment, replace=True)
+        OmegaConf.register_new_resolver("env_path", path_from_variable, replace=True)
+        OmegaConf.register_new_resolver("on_databricks", on_databricks, replace=True)
         try:
             found = super().__getitem__(key)
         except OmegaConfBaseException as error:
@@ -93,35 +83,88 @@ class MedallionConfigLoader(OmegaConfigLoader):
                 f"The configuration {key!r} of the environment {self.environment!r}: {text}"
                 f" ({where.strip().partition(chr(10))[0]}). Correct its files, or globals.yml."
             ) from None
-        return _completed(found) if key == "catalog" else found
+        return self._completed(found) if key == "catalog" else found
 
-    def files(self, *patterns: str) -> dict[str, str]:
-        """Files that match globs, such as ``conf/local/ml_models.json``, by path below ``local``.
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """Contracts and model list, as ``conf/local/ml_models.json`` by path below ``local``.
 
         An environment's file is in place of base's of the same name.
         """
         found = {}
         for env in (self.base_env, self.environment):
             folder = self._folder(env)
-            for pattern in patterns:
+            for pattern in _DECLARING:
                 for file in self._fs.glob(f"{folder}/{pattern}"):
                     name = Path(file).relative_to(folder).as_posix()
                     found[name] = f"conf/{env}/{name}"
         return dict(sorted(found.items()))
 
+    def entries(self, kind: str) -> dict[str, str]:
+        """The file of each entry of a kind, as ``conf/local/catalog.yml``; of two the last one."""
+        found: dict[str, str] = {}
+        for env in (self.base_env, self.environment):
+            folder = self._folder(env)
+            for pattern in self.config_patterns[kind]:
+                for file in self._fs.glob(f"{folder}/{pattern}"):
+                    if file.endswith((".yml", ".yaml", ".json")):
+                        name = f"conf/{env}/{Path(file).relative_to(folder).as_posix()}"
+                        found |= dict.fromkeys(yaml.safe_load(self.read_text(file)) or {}, name)
+        return found
+
     def read(self, file: str) -> str:
         """The text of a file of `files`."""
         return self.read_text(f"{self._folder('')}/{file.removeprefix('conf/')}")
+
+    def _completed(self, catalog: dict[str, Any]) -> dict[str, Any]:
+        """Entries that name no type are laid over the pattern that their name matches."""
+        patterns = {name: entry for name, entry in catalog.items() if "{" in name}
+        resolver = CatalogConfigResolver(
+            patterns, default_runtime_patterns=DataCatalog.default_runtime_patterns
+        )
+        for name, entry in catalog.items():
+            if name in patterns or name.startswith("_"):
+                continue
+            if not isinstance(entry, dict):
+                raise ConfigurationError(
+                    f"{name}: expected an entry of keys and values, found {entry!r}. Correct it in"
+                    f" {self.entries('catalog')[name]}."
+                )
+            if "type" in entry:
+                continue
+            if not resolver.match_dataset_pattern(name):
+                raise ConfigurationError(
+                    f"{name}: expected an entry with a type, or a name that a pattern of"
+                    f" conf/base/catalog.yml matches, found the keys {', '.join(entry)}. Correct"
+                    f" the name, or give the type, in {self.entries('catalog')[name]}."
+                )
+            whole: Any = OmegaConf.merge(resolver.resolve_pattern(name), entry)
+            self._refuse_unused(name, whole)
+            catalog[name] = OmegaConf.to_container(whole)
+        return catalog
+
+    def _refuse_unused(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Refuse an entry of the environment for a source or a table that nothing declares."""
+        declared, file = self.declared, self.entries("catalog")[name]
+        if not file.startswith(f"conf/{self.environment}/"):
+            return
+        known: list[str] = []
+        if found := entry.get("source"):
+            known = [source.name for source in declared.sources]
+        elif found := entry.get("table"):
+            known = [*declared.tables, *(model.table for model in declared.models)]
+        if found and found not in known:
+            raise ConfigurationError(
+                f"{name}: expected an entry of something that a contract or the model list"
+                f" declares, found {found!r}.{did_you_mean(found, known)} Correct the name in"
+                f" {file}."
+            )
 
     def _folder(self, env: str) -> str:
         return Path(self._get_conf_env_path(env)).as_posix()
 
     def read_text(self, file: str) -> str:
-        """The text of any file.
-
-        Raises:
-            UserError: It cannot be read, or is not UTF-8.
-        """
+        """The text of any file; a `UserError` where it cannot be read, or is not UTF-8."""
         try:
             with self._fs.open(file, "rb") as stream:
                 return str(stream.read().decode("utf-8-sig"))
@@ -169,10 +212,7 @@ class MedallionConfigLoader(OmegaConfigLoader):
 
 
 class Declarations:
-    """What a configuration declares: contracts, sources and models, each read when asked for.
-
-    A file of the environment wins over base's of the same name.
-    """
+    """What a configuration declares: contracts, sources and models, each read when asked for."""
 
     def __init__(self, loader: MedallionConfigLoader) -> None:
         self._loader = loader
@@ -183,7 +223,7 @@ class Declarations:
         """Files of the environment that are used in place of base's, or beside them."""
         base = f"conf/{self._loader.base_env}/"
         unused = {_MODELS_FILE} if os.environ.get(MODELS_VARIABLE) else set()
-        files = self._files.items()
+        files = self._loader.files.items()
         return [f for name, f in files if name not in unused and not f.startswith(base)]
 
     @cached_property
@@ -199,9 +239,7 @@ class Declarations:
     def models(self) -> tuple[ModelDefinition, ...]:
         """The definitions of the model list, one a (model, version), in its order.
 
-        Raises:
-            UserError: The file is missing or not valid (the message lists every error), or a model
-                version has the name of a source, which is a namespace too.
+        None may have the name of a source, which is a namespace too.
         """
         file, text = self._read_models()
         tables = [table for table in self._contract_files if table.startswith("gold_core.")]
@@ -220,25 +258,17 @@ class Declarations:
         return sorted({*self._contract_files, *derived})
 
     def contract(self, table: str) -> Contract:
-        """The contract of ``<schema>.<table>``: from its file, its source's, or its model's.
-
-        Raises:
-            UserError: There is none, or it is not valid.
-        """
+        """The contract of a table: of its file, its source, or its model; else a `UserError`."""
         if table not in self._contracts:
             self._contracts[table] = self._load(table)
         return self._contracts[table]
-
-    @cached_property
-    def _files(self) -> dict[str, str]:
-        return self._loader.files(*_DECLARING)
 
     @cached_property
     def _contract_files(self) -> dict[str, str]:
         """File of each contract by table."""
         return {
             f"{Path(name).parent.name}.{Path(name).name.removesuffix(_CONTRACT_SUFFIX)}": file
-            for name, file in self._files.items()
+            for name, file in self._loader.files.items()
             if name.endswith(_CONTRACT_SUFFIX)
         }
 
@@ -274,7 +304,7 @@ class Declarations:
         """Name and text of the model list."""
         given = os.environ.get(MODELS_VARIABLE)
         if not given:
-            file = self._files.get(_MODELS_FILE)
+            file = self._loader.files.get(_MODELS_FILE)
             if not file:
                 raise ConfigurationError(
                     f"conf/{self._loader.base_env}/{_MODELS_FILE}: the model list is missing."
@@ -308,11 +338,7 @@ def current_config() -> MedallionConfigLoader:
 
 
 def path_from_variable(variable: str, default: str = "") -> str:
-    """A path of this machine that an environment variable names, else the default.
-
-    Raises:
-        UserError: The variable has something else than such a path.
-    """
+    """A path of this machine that a variable names, else the default; or a `UserError`."""
     given = os.environ.get(variable)
     if not given:
         return default
@@ -334,34 +360,3 @@ def path_from_variable(variable: str, default: str = "") -> str:
             " variable, or unset it to use the project's own."
         )
     return path.as_posix()
-
-
-def _completed(catalog: dict[str, Any]) -> dict[str, Any]:
-    """Entries that name no type are laid over the pattern that their name matches.
-
-    Raises:
-        UserError: An entry has no type, and no pattern matches its name.
-    """
-    patterns = {name: entry for name, entry in catalog.items() if "{" in name}
-    resolver = CatalogConfigResolver(
-        patterns, default_runtime_patterns=DataCatalog.default_runtime_patterns
-    )
-    for name, entry in catalog.items():
-        if name in patterns or name.startswith("_"):
-            continue
-        if not isinstance(entry, dict):
-            raise ConfigurationError(
-                f"{name}: expected an entry of keys and values, found {entry!r}. Correct it in"
-                " catalog.yml of conf/base or of the environment."
-            )
-        if "type" in entry:
-            continue
-        if not resolver.match_dataset_pattern(name):
-            raise ConfigurationError(
-                f"{name}: expected an entry with a type, or a name that a pattern of"
-                f" conf/base/catalog.yml matches, found the keys {', '.join(entry)}. Correct the"
-                " name, or give the type, in catalog.yml of conf/base or of the environment."
-            )
-        whole = OmegaConf.merge(resolver.resolve_pattern(name), entry)
-        catalog[name] = OmegaConf.to_container(whole)
-    return catalog

@@ -24,8 +24,8 @@ from kedro.utils import find_kedro_project
 from nbx_medallion.config import MODELS_VARIABLE, MedallionConfigLoader
 from nbx_medallion.engines import on_databricks
 from nbx_medallion.errors import ConfigurationError, UserError
-from nbx_medallion.run.checks import table_inputs
-from nbx_medallion.run.ledger import check_run
+from nbx_medallion.output import keep_output_from_failing
+from nbx_medallion.run.checks import check_run, table_inputs
 from nbx_medallion.run.session import MedallionSession, own_engine
 from nbx_medallion.run.survey import LEDGER
 
@@ -60,10 +60,10 @@ def run_pipeline(  # noqa: PLR0913
     """Run the project's pipelines, from the landing files to the registry.
 
     Args:
-        env: Environment. Default: ``KEDRO_ENV``, then ``local``; on Databricks it must be named.
+        env: Default: ``KEDRO_ENV``, then ``local``; on Databricks it must be named.
         config_path: The model list. Default: ``PIPELINE_CONFIG_PATH``, then the project's own.
-        lakehouse_root: Folder of the tables. Default: ``LAKEHOUSE_ROOT``, then the project's own.
-            On Databricks tables are in the environment's catalog.
+        lakehouse_root: Folder of the tables, off Databricks. Default: ``LAKEHOUSE_ROOT``, then the
+            project's own.
         pipelines: Names of registered pipelines. Default: all layers.
         run_id: Id of the run; tasks of one job share it. Default: a new one.
         git_sha: Commit that is recorded with every table. Default: the one checked out.
@@ -88,9 +88,7 @@ def run_pipeline(  # noqa: PLR0913
 
 
 def check_ledger(run_id: str | None, env: str | None = None, **others: Any) -> str:
-    """The ledger of a run of all layers, as Markdown, if it is whole and balances.
-
-    Arguments are those of `run_pipeline`.
+    """The ledger of a run of all layers, as Markdown; arguments as of `run_pipeline`.
 
     Raises:
         UserError: No run is named, the run did not write every table, or it does not balance.
@@ -108,10 +106,7 @@ def job_run_id(start_time: str, run: str) -> str:
     """The run id that all tasks of a job run share, also when tasks are retried or repaired.
 
     Of ``{{job.start_time.iso_datetime}}`` and ``{{job.run_id}}``: for 2026-01-31T23:59:59.5Z and
-    42 it is 2026-01-31T23.59.59.500Z-42.
-
-    Raises:
-        UserError: One of them has another form.
+    42 it is 2026-01-31T23.59.59.500Z-42. Where one has another form: `UserError`.
     """
     try:
         started = datetime.fromisoformat(start_time.strip())
@@ -131,9 +126,9 @@ def job_run_id(start_time: str, run: str) -> str:
 
 def main(arguments: Sequence[str] | None = None, project_path: Path | None = None) -> None:
     """The command ``nbx-medallion``: exit code 1 and one message where the run is refused."""
-    given: dict[str, Any] = {"project_path": project_path}
-    given |= _parse(sys.argv[1:] if arguments is None else arguments)
-    given["config_path"] = given.pop("pipeline_config_path", None)
+    keep_output_from_failing()
+    given = _parse(sys.argv[1:] if arguments is None else arguments)
+    given |= {"project_path": project_path, "config_path": given.pop("pipeline_config_path", None)}
     names = [name.strip() for name in given.pop("pipelines", "").split(",") if name.strip()]
     start, run = given.pop("job_start_time", None), given.pop("job_run_id", "0")
     try:
@@ -167,18 +162,14 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _session(  # noqa: PLR0913
-    env: str | None = None,
-    *,
-    config_path: str | None = None,
-    lakehouse_root: str | None = None,
-    run_id: str | None = None,
-    git_sha: str | None = None,
-    conf_source: str | None = None,
-    project_path: str | Path | None = None,
-    **raw_paths: str | None,
-) -> Iterator[MedallionSession]:
+def _session(env: str | None = None, **given: Any) -> Iterator[MedallionSession]:
     """A session of the project, wherever the project is: a checkout, or an installed wheel."""
+    conf_source, project_path = given.pop("conf_source", None), given.pop("project_path", None)
+    parameters = {name: given.pop(name, None) for name in ("run_id", "git_sha")}
+    variables = {
+        MODELS_VARIABLE: given.pop("config_path", None),
+        ROOT_VARIABLE: given.pop("lakehouse_root", None) or os.environ.get(ROOT_VARIABLE),
+    }
     env = env or os.environ.get("KEDRO_ENV") or None
     if env is None and on_databricks():
         raise ConfigurationError(
@@ -200,30 +191,28 @@ def _session(  # noqa: PLR0913
         )
     sources = MedallionConfigLoader(str(conf), env, **settings.CONFIG_LOADER_ARGS).declared.sources
     known = [source.variable.lower() for source in sources]
-    for unknown in raw_paths.keys() - known:
+    for unknown in given.keys() - known:
         raise ConfigurationError(
             f"{unknown}: expected a path of a source, one of: {', '.join(sorted(known))}. A source"
             " is what a contract silver/<source>_clean declares: correct the name, or add its"
             " contract."
         )
-    variables = {MODELS_VARIABLE: config_path, ROOT_VARIABLE: lakehouse_root}
-    variables |= {name.upper(): path for name, path in raw_paths.items()}
-    parameters = {"run_id": run_id, "git_sha": git_sha}
+    variables |= {name.upper(): path for name, path in given.items()}
     with contextlib.ExitStack() as stack:
         if on_databricks():
             for source in sources:
                 path = variables.get(source.variable) or os.environ.get(source.variable)
                 variables[source.variable] = local_path(path or f"/mnt/raw/{source.name}.csv")
-            if not (lakehouse_root or os.environ.get(ROOT_VARIABLE)):
+            if not variables[ROOT_VARIABLE]:
                 # Tables are in the catalog; only the summary of the run is a file.
                 folder = tempfile.TemporaryDirectory(prefix="nbx-medallion-")
                 variables[ROOT_VARIABLE] = stack.enter_context(folder)
-        given = {name: value for name, value in variables.items() if value}
-        before = {name: os.environ[name] for name in given if name in os.environ}
-        for name in given.keys() - before:
-            stack.callback(os.environ.pop, name, None)
-        stack.callback(os.environ.update, before)
-        os.environ.update(given)
+        for name, value in variables.items():
+            if value:
+                before = {name: os.environ[name]} if name in os.environ else {}
+                stack.callback(os.environ.update, before)
+                stack.callback(os.environ.pop, name, None)
+                os.environ[name] = value
         session: Any = MedallionSession.create(
             project,
             env=env,

@@ -19,9 +19,9 @@ from nbx_medallion.errors import ConfigurationError, TableError, UserError
 from nbx_medallion.landing.book import Book
 from nbx_medallion.landing.dialect import CsvDialect
 from nbx_medallion.landing.files import list_landing
-from nbx_medallion.landing.inbox import ON_REWRITE, Receipt, receive
-from nbx_medallion.landing.scan import LandingScan, preview_rows, scan_landing
-from nbx_medallion.tables.columns import check_contract, quoted
+from nbx_medallion.landing.inbox import ON_REWRITE, Receipt, receive, scan_landing
+from nbx_medallion.landing.scan import LandingScan, preview_rows
+from nbx_medallion.tables.columns import check_contract, to_frame
 from nbx_medallion.tables.log import Commit
 from nbx_medallion.tables.run import RunTables, Way
 from nbx_medallion.tables.table import PathTable, Table
@@ -39,11 +39,16 @@ _Options = dict[str, Any] | None
 _WORD = "[a-z][a-z0-9_]*"
 
 
-class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]", "DataFrame"]):
-    """A Delta table with a contract, in a directory or in a catalog.
+class ReadOnlyDataset(AbstractDataset[NoReturn, Any]):
+    """Something that nodes read, and that is changed elsewhere."""
 
-    A load is pinned to a version, so a lazy frame means one state of the table however late it is
-    computed; within a run every load has the same, until the run writes the table itself.
+    def save(self, data: NoReturn) -> None:
+        """Refuse."""
+        raise DatasetError(f"{self}: it is read only, found something to save.")
+
+
+class _OfTable(AbstractDataset[Any, Any]):
+    """Something that is kept in a Delta table with a contract, in a directory or in a catalog.
 
     Args:
         table: ``<schema>.<table>``, which has a contract in the configuration.
@@ -74,7 +79,7 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         if not re.fullmatch(r"\.".join([_WORD] * (3 if by_name else 2)), name):
             raise ConfigurationError(
                 f"{name}: expected a table name of lower-case letters, digits and underscores,"
-                " starting with a letter, after its schema's. Correct it in the catalog."
+                " starting with a letter, after its schema's."
             )
         if mode not in MODES:
             raise ConfigurationError(
@@ -101,55 +106,14 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
             if self.table.exists():
                 check_contract(contract, self.table.columns(), self.table.location)
 
-    def load(self) -> "DataFrame":
-        """The rows of one version, lazily; a `UserError` where there is no such table."""
-        self.refuse_missing()
-        version = self.run.version(self.table_name) if self.run else None
-        return self.table.read(self.table.version() if version is None else version)
-
-    def refuse_missing(self) -> None:
-        """Raise a `UserError` where there is no such table."""
-        if not self.table.exists():
+    def refuse_missing(self) -> int:
+        """Give the current version; a `UserError` where there is no such table."""
+        if (version := self.table.current()) is None:
             raise TableError(
                 f"{self.table_name}: there is no such table at {self.table.location}. It is"
                 " written by an earlier layer: run that first, for example with `kedro run`."
             )
-
-    def save(self, data: "DataFrame | Sequence[Mapping[str, Any]]") -> None:
-        """Write a frame, or rows as mappings, in one commit; errors as in `Target.write`."""
-        contract, run = _contract(self.table_name), self.run
-        carried = run.metadata(self.table_name) if run else {}
-        target = Target(self.table, contract, self._properties, {**carried, **contract.definition})
-        if self.mode == "append_new" and not isinstance(data, Sequence):
-            data = [row.asDict() for row in data.collect()]
-        if isinstance(data, Sequence) and self.mode.startswith("append"):
-            write = partial(target.append_rows, data, only_new=self.mode == "append_new")
-        else:
-            if isinstance(data, Sequence):
-                values = [tuple(row[name] for name, _ in contract.schema) for row in data]
-                data = _session().createDataFrame(values, _ddl(contract))
-            way = run.ways.get(self.table_name, Way(self.mode)) if run else Way(self.mode)
-            where = way.where() if way.where else None
-            judge = partial(run.judge, self.table_name) if run and contract.row_limits else None
-            write = partial(target.write, data, way.mode, where=where, judge=judge)
-            if run and self.table_name in run.found:
-                write = partial(write, seen=run.version(self.table_name))
-        if run:
-            if not self.table_name.startswith("ops."):
-                logger.info("writing %s", self.table_name)
-            run.save(self.table_name, write)
-        else:
-            write()
-
-    def preview(self) -> TablePreview:
-        """The first rows of a directory's table, read without an engine."""
-        if isinstance(self.table, PathTable) and self.table.exists():
-            names = [column.name for column in self.table.columns()]
-            rows = self.table.head(20)
-        else:
-            names, rows = list(dict(_contract(self.table_name).schema)), []
-        shown = [[_text(row.get(name)) for name in names] for row in rows]
-        return TablePreview({"index": list(range(len(shown))), "columns": names, "data": shown})
+        return version
 
     def _exists(self) -> bool:
         return self.table.exists()
@@ -159,81 +123,97 @@ class DeltaTableDataset(AbstractDataset["DataFrame | Sequence[Mapping[str, Any]]
         return {"contract": self.table_name, where: self.table.location, "mode": self.mode}
 
 
-class ReadOnlyDataset(AbstractDataset[NoReturn, Any]):
-    """Something that nodes read, and that is changed elsewhere."""
+class DeltaTableDataset(_OfTable):
+    """A Delta table.
 
-    def save(self, data: NoReturn) -> None:
-        """Refuse."""
-        raise DatasetError(f"{self}: it is read only, found something to save.")
+    A load is pinned to a version, so a lazy frame means one state of the table however late it is
+    computed; within a run every load has the same, until the run writes the table itself.
+    """
+
+    def load(self) -> "DataFrame":
+        """The rows of one version, lazily; a `UserError` where there is no such table."""
+        version = self.run.version(self.table_name) if self.run else None
+        is_known = version is not None and version >= 0
+        return self.table.read(version if is_known else self.refuse_missing())
+
+    def save(self, data: "DataFrame | Sequence[Mapping[str, Any]]") -> None:
+        """Write a frame, or rows as mappings, in one commit; errors as in `Target.write`."""
+        name, contract, run = self.table_name, _contract(self.table_name), self.run
+        carried = run.metadata(name) if run else {}
+        target = Target(self.table, contract, self._properties, {**carried, **contract.definition})
+        if isinstance(data, Sequence) and self.mode.startswith("append"):
+            write = partial(target.append_rows, data, only_new=self.mode == "append_new")
+        else:
+            if isinstance(data, Sequence):
+                data = to_frame(_session(), data, contract.schema)
+            way = run.ways.get(name, Way(self.mode)) if run else Way(self.mode)
+            where = way.where() if way.where else None
+            mode = "append" if where == "" else way.mode
+            judge = partial(run.judge, name) if run and contract.row_limits else None
+            seen = run.version(name) if run else None
+            write = partial(target.write, data, mode, where=where, seen=seen, judge=judge)
+        if run:
+            if not name.startswith("ops."):
+                logger.info("writing %s", name)
+            run.save(name, write)
+        else:
+            write()
+
+    def preview(self) -> TablePreview:
+        """The first rows of a directory's table, read without an engine."""
+        names, rows = list(dict(_contract(self.table_name).schema)), []
+        if isinstance(self.table, PathTable) and self.table.exists():
+            names, rows = [one.name for one in self.table.columns()], self.table.head(20)
+        shown = [[_text(row.get(name)) for name in names] for row in rows]
+        return TablePreview({"index": list(range(len(shown))), "columns": names, "data": shown})
 
 
-class DeltaCommitsDataset(ReadOnlyDataset):
-    """The commits that this project made to a table. Takes `DeltaTableDataset`'s arguments."""
-
-    _SINGLE_PROCESS = True
-
-    def __init__(self, **table: Any) -> None:
-        self.table = DeltaTableDataset(**table)
-        self.metadata = self.table.metadata
+class DeltaCommitsDataset(_OfTable, ReadOnlyDataset):
+    """The commits that this project made to a table."""
 
     def load(self) -> list[Commit]:
         """The commits, oldest first; a `UserError` where there is no such table."""
-        self.table.refuse_missing()
-        return self.table.table.commits()
-
-    def _exists(self) -> bool:
-        return self.table._exists()
-
-    def _describe(self) -> dict[str, Any]:
-        return self.table._describe()
+        self.refuse_missing()
+        return self.table.commits()
 
 
-class EarlierDataset(ReadOnlyDataset):
-    """A table as it was before this run. Takes `DeltaTableDataset`'s arguments.
+class EarlierDataset(_OfTable, ReadOnlyDataset):
+    """A table as it was before this run. Takes the arguments of any table.
 
     Args:
         only_replaced: Whether only those rows are given that the run's write of it will replace.
-
-    Attributes:
-        run: What the run knows of its tables.
     """
 
-    _SINGLE_PROCESS = True
-
     def __init__(self, only_replaced: bool = False, **table: Any) -> None:
-        self.table = DeltaTableDataset(**table)
-        self.metadata = self.table.metadata
-        self.run: RunTables | None = None
+        super().__init__(**table)
         self._only_replaced = only_replaced
 
     def load(self) -> "DataFrame":
         """The rows, lazily; none where the table is made anew, or outside a run."""
-        name, run = self.table.table_name, self.run
-        where = run.ways[name].where if run else None
-        if not run or not where:
+        name, run = self.table_name, self.run
+        way = run.ways.get(name) if run else None
+        where = way.where() if way and way.where and self._only_replaced else "true"
+        if not run or not way or way.anew or not where:
             # Engines leave out what is joined with a frame that they know to be empty.
-            return _session().createDataFrame([], _ddl(_contract(name))).limit(0)
-        frame = self.table.table.read(run.version(name))
-        return frame.where(where()) if self._only_replaced else frame
-
-    def _describe(self) -> dict[str, Any]:
-        return self.table._describe()
+            return to_frame(_session(), [], _contract(name).schema).limit(0)
+        frame = self.table.read(run.version(name))
+        return frame.where(where) if self._only_replaced else frame
 
 
 class BatchesDataset(ReadOnlyDataset):
-    """The batches that the silver tables of a source take in."""
+    """The batches of its input that a table takes in, with the others of its unit."""
 
-    def __init__(self, source: str, metadata: _Options = None) -> None:
-        self._source = source
+    def __init__(self, table: str, metadata: _Options = None) -> None:
+        self.table_name = table
         self.metadata = metadata
         self.run: RunTables | None = None
 
     def load(self) -> list[str] | None:
         """Batch ids, None for all records."""
-        return self.run.batches[self._source] if self.run else None
+        return self.run.batches.get(self.table_name) if self.run else None
 
     def _describe(self) -> dict[str, Any]:
-        return {"source": self._source}
+        return {"table": self.table_name}
 
 
 class ContractDataset(ReadOnlyDataset):
@@ -290,8 +270,7 @@ class LandingDataset(ReadOnlyDataset):
     ) -> None:
         if on_rewrite not in ON_REWRITE:
             raise ConfigurationError(
-                f"landing_{source}: on_rewrite: expected one of {', '.join(ON_REWRITE)}; found"
-                f" {on_rewrite!r}. Correct it in the catalog."
+                f"on_rewrite: expected one of {', '.join(ON_REWRITE)}; found {on_rewrite!r}."
             )
         self._source = Source(source)
         self._default = path
@@ -303,17 +282,7 @@ class LandingDataset(ReadOnlyDataset):
     def receive(
         self, book: Book, run_id: str, columns: Sequence[str], verify: bool = False
     ) -> Receipt:
-        """Find and scan what is new, beside what was received, without an engine.
-
-        Args:
-            book: What was received.
-            run_id: Id of the run.
-            columns: Columns that bronze has.
-            verify: Whether files that look as they were are read too.
-
-        Raises:
-            UserError: The path holds no file and never did, or one cannot be read.
-        """
+        """Find and scan what is new, without an engine; arguments and errors as in `receive`."""
         return receive(
             book, self._source.name, *self._place, run_id, self._dialect,
             on_rewrite=self._on_rewrite, prefer=self._used, existing=columns, verify=verify,
@@ -366,10 +335,6 @@ def _session() -> "SparkSession":
 
 def _contract(table: str) -> Contract:
     return current_config().declared.contract(table)
-
-
-def _ddl(contract: Contract) -> str:
-    return ", ".join(f"{quoted(name)} {kind}" for name, kind in contract.schema)
 
 
 def _text(value: Any) -> str:

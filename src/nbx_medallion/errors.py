@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -36,6 +37,26 @@ class TableError(UserError):
     """A table cannot be read or written, or does not hold what it has to."""
 
 
+# Start and end of text, as ASCII has them.
+_MARKED = re.compile("(\\w+): \x02(.*?)\x03", re.DOTALL)
+
+
+@contextmanager
+def marked_in_text() -> Iterator[None]:
+    """Mark a user's mistake in a worker of an engine, which hands on no more than text about it."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"\x02{error}\x03") from error
+
+
+def find_marked(text: str) -> UserError | None:
+    """The user's mistake that a worker marked, in what an engine says of its failure."""
+    kinds = {kind.__name__: kind for kind in UserError.__subclasses__()}
+    found = _MARKED.search(text)
+    return kinds.get(found[1], UserError)(found[2]) if found else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint for a name that is not known, empty where none is close."""
     close = get_close_matches(word, list(known), n=1)
@@ -61,15 +82,10 @@ _EXPECTED = {
 
 
 def explain(document: Any, detail: Mapping[str, Any], hint: Callable[[str], str]) -> str:
-    """Say in one line what pydantic found wrong in a document read from a file.
+    """Say in one line what pydantic found wrong in a document, one of its errors.
 
     An entry of a list is named, where it has a name. A `ValueError` in the place of a value tells
-    by itself what is wrong.
-
-    Args:
-        document: The whole document.
-        detail: One of pydantic's errors.
-        hint: What to say of a key that is not known.
+    by itself what is wrong. The hint is for a key that is not known.
     """
     kind, place, key = detail["type"], "", ""
     for part in detail["loc"]:

@@ -1,4 +1,4 @@
-"""What the lakehouse answers: plan, history."""
+"""What the lakehouse answers: its history."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,17 +7,9 @@ from typing import Any
 
 from nbx_medallion.contracts.definition import definition_changes
 from nbx_medallion.run.summary import aligned
-from nbx_medallion.run.survey import RUNS, Lakehouse, Survey
+from nbx_medallion.run.survey import RUNS, Lakehouse
 
 Rows = list[dict[str, Any]]
-
-
-def planned(survey: Survey) -> Rows:
-    """A row a table that a run would write: `table`, `action`, `reason`."""
-    return [
-        {"table": table, "action": step.action, "reason": step.reason}
-        for table, step in survey.steps.items()
-    ]
 
 
 def runs(lakehouse: Lakehouse, most: int) -> Rows:
@@ -42,24 +34,21 @@ def states(lakehouse: Lakehouse, table: str, most: int) -> Rows:
 
     `changed` names what changed in its definition since the state before.
     """
-    log = lakehouse.log(table)
     found: Rows = []
     before: Mapping[str, str] = {}
-    for commit in log.commits:
+    for commit in lakehouse.log(table).commits:
         made = commit.metadata
         now = made.get("defined_by", before)
-        changed = definition_changes(before, now) if before and made else []
+        row = {
+            "version": commit.version,
+            "when": _when(commit.timestamp),
+            "run": made.get("run_id", commit.user or "-"),
+            "operation": made.get("kind", commit.operation),
+            "rows": commit.row_count,
+            "changed": ", ".join(definition_changes(before, now)) if before and made else "",
+        }
+        found.append(row)
         before = now
-        found.append(
-            {
-                "version": commit.version,
-                "when": _when(commit.timestamp),
-                "run": made.get("run_id", commit.user or "-"),
-                "operation": made.get("kind", commit.operation),
-                "rows": commit.row_count,
-                "changed": ", ".join(changed),
-            }
-        )
     return found[::-1][:most]
 
 

@@ -17,15 +17,10 @@ from nbx_medallion.errors import ConfigurationError, did_you_mean, explain, show
 
 @dataclass(frozen=True)
 class ModelDefinition:
-    """One version of one model.
+    """One version of one model; they count from 1, with gaps or without.
 
-    Attributes:
-        model_name: ``[a-z][a-z0-9_]*``.
-        version: From 1; gaps are allowed.
-        source_table: The gold core table the dataset is built from, as ``<schema>.<table>``.
-        entity_key: Primary key of the source table: what a row of the dataset is about.
-        feature_columns: Columns of the source table, in the model's order.
-        target_column: The column of the source table that the model predicts.
+    Features, in the model's order, and target are columns of the source table, one of gold core.
+    Its primary key is the entity key: what a row of the dataset is about.
     """
 
     model_name: str
@@ -42,7 +37,7 @@ class ModelDefinition:
 
     @property
     def table(self) -> str:
-        """Name of the version's table, ``gold_ml.churn_model_v1``."""
+        """Name of the dataset, ``gold_ml.churn_model_v1``."""
         return f"gold_ml.{self.namespace}"
 
     @property
@@ -136,13 +131,8 @@ def check_write_once(
 ) -> None:
     """Refuse a definition that differs from the one its dataset was written with.
 
-    Args:
-        registered: The definition each version's dataset was last written with; a new one has none.
-        listed: All versions of the model list, written now or not.
-        exists: Whether there is a dataset for a namespace such as ``churn_model_v3``.
-
-    Raises:
-        UserError: Definitions differ; the message shows how, and the next free version of each.
+    That of each version is `registered`, where it has one. The `UserError` says how they differ,
+    and the next version of each model that is not `listed`, and of whose namespace none `exists`.
     """
     highest = {one.model_name: one.version for one in sorted(listed, key=lambda one: one.version)}
     refused = []
@@ -200,13 +190,13 @@ def _check_name(name: str, info: Any) -> str:
 
 
 _Name = Annotated[str, AfterValidator(_check_name)]
-
-
-_NAME = "at most 100 lower-case letters, digits and underscores, a letter first"
+_MODEL_NAME = matching(
+    "[a-z][a-z0-9_]{0,99}", "at most 100 lower-case letters, digits and underscores, a letter first"
+)
 
 
 class _Entry(BaseModel, strict=True, extra="forbid"):
-    model_name: Annotated[str, matching("[a-z][a-z0-9_]{0,99}", _NAME)]
+    model_name: Annotated[str, _MODEL_NAME]
     version: Annotated[int, Field(ge=1, le=2**31 - 1), AfterValidator(_check_version)]
     source_table: _Name
     feature_columns: Annotated[list[_Name], Field(min_length=1), AfterValidator(tuple)]
@@ -217,22 +207,12 @@ class _ModelList(BaseModel, strict=True, extra="forbid"):
     models: list[_Entry] = Field(min_length=1)
 
 
-_KEYS = ("models", *_Entry.model_fields)
-
-
-def _hint(key: str) -> str:
-    return f"{did_you_mean(key, _KEYS)} Known keys are {', '.join(_KEYS)}."
-
-
 def parse_models(
     text: str, file: str, sources: Mapping[str, Contract]
 ) -> tuple[ModelDefinition, ...]:
     """Read the model list: one definition an entry, in the file's order.
 
-    Args:
-        text: Content of the file; a byte order mark is ignored.
-        file: Name of the file, for messages.
-        sources: Contracts of the tables a dataset can be built from, by ``<schema>.<table>``.
+    `sources` are the contracts of the tables that a dataset can be built from.
 
     Raises:
         UserError: The text is not JSON, or the list is not valid; a line for every error.
@@ -248,7 +228,12 @@ def parse_models(
         context = {"sources": sources, "listed": set()}
         listed = _ModelList.model_validate(document, context=context).models
     except ValidationError as invalid:
-        problems = [explain(document, error, _hint) for error in invalid.errors()]
+        keys = ("models", *_Entry.model_fields)
+        known = f" Known keys are {', '.join(keys)}."
+        problems = [
+            explain(document, error, lambda key: did_you_mean(key, keys) + known)
+            for error in invalid.errors()
+        ]
         raise unusable("model list", file, problems) from None
     return tuple(
         ModelDefinition(entity_key=tuple(sources[entry.source_table].primary_key), **dict(entry))

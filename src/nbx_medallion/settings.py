@@ -4,10 +4,8 @@ See https://docs.kedro.org/en/stable/configure/project_settings/.
 """
 
 from nbx_medallion.config import MedallionConfigLoader
-from nbx_medallion.run.hooks import NamingHooks
 from nbx_medallion.run.session import MedallionSession
 
-HOOKS = (NamingHooks(),)
 SESSION_CLASS = MedallionSession
 CONFIG_LOADER_CLASS = MedallionConfigLoader
 CONFIG_LOADER_ARGS = {

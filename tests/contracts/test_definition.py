@@ -26,7 +26,7 @@ from nbx_medallion.contracts.reading import parse_contract
 from nbx_medallion.contracts.sql import parse_expression
 from nbx_medallion.contracts.types import STRING, parse_type
 from nbx_medallion.landing.dialect import CsvDialect
-from nbx_medallion.landing.scan import scan_landing
+from nbx_medallion.landing.inbox import scan_landing
 from nbx_medallion.landing.source import landing_records
 from nbx_medallion.model_versions import ModelDefinition, derive_contract
 

@@ -73,7 +73,7 @@ def test_events_count_once_and_in_any_order(tmp_path: Path) -> None:
             ("b.csv", "001"): (str(tmp_path / "c.csv"), 0),
             ("a.csv", "003"): (str(tmp_path / "a.csv"), 3),
         }
-        assert book.at(str(tmp_path / "b.csv")) is files["a.csv", "001"]
+        assert book.places()[str(tmp_path / "b.csv")] is files["a.csv", "001"]
         assert (book.records(), book.newest, files["a.csv", "001"].seen) == (6, "003", 3)
         assert book.retracted == {files["b.csv", "001"].content.fingerprint}
         assert sorted(one.id for one in book.deliveries() if one.counts) == [
@@ -83,7 +83,7 @@ def test_events_count_once_and_in_any_order(tmp_path: Path) -> None:
 
 def test_nothing_is_known_without_events() -> None:
     book = read_book([])
-    assert (book.files, book.records(), book.newest, book.at("/in/a.csv")) == ([], 0, "", None)
+    assert (book.files, book.records(), book.newest, book.places()) == ([], 0, "", {})
 
 
 def test_records_that_somebody_deleted_are_retracted_without_a_content() -> None:

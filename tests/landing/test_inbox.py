@@ -324,7 +324,7 @@ def test_where_everything_is_gone_a_path_that_was_received_is_no_error(tmp_path:
 @pytest.mark.parametrize(
     ("how", "moment"),
     [
-        *product(("grows", "changes"), ("_hash", "_text_length", "scan_file")),
+        *product(("grows", "changes"), ("_hash", "HashingFile", "scan_file")),
         ("changes and looks the same", "scan_file"),
         *product(("goes",), ("_hash", "scan_file", "unite")),
         ("grows", "unite"),
@@ -355,7 +355,7 @@ def test_a_file_that_changes_meanwhile(
         desk.run()
     assert error.value.message.startswith(f"{path}: the file changed while it was being read: ")
     assert error.value.message.endswith(
-        ". Nothing was written. Run again when the file is complete."
+        ". Nothing new of it was written. Run again when the file is complete."
     )
     assert desk.bronze == [("a.csv", "001", 1, "1")]
 
@@ -617,7 +617,7 @@ class Handling(RuleBasedStateMachine):
         paper = self.papers[which % len(self.papers)]
         if paper.was and paper.name:
             place = str(self.desk.root / paper.name)
-            file = self.desk.book.at(place)
+            file = self.desk.book.places().get(place)
             assert file is not None
             self.desk.retract(file.content.path, place)
             self.barred |= paper.was

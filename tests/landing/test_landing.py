@@ -20,7 +20,7 @@ from nbx_medallion.engines import session_is_running
 from nbx_medallion.errors import UserError
 from nbx_medallion.landing.book import read_book
 from nbx_medallion.landing.dialect import CsvDialect
-from nbx_medallion.landing.scan import scan_landing
+from nbx_medallion.landing.inbox import scan_landing
 from nbx_medallion.landing.source import landing_records
 
 if TYPE_CHECKING:

@@ -1,17 +1,25 @@
 """What a run has to say of the files that it read."""
 
+import bz2
 import gzip
+import io
+import itertools
+import lzma
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from nbx_medallion.config import MedallionConfigLoader
 from nbx_medallion.landing.dialect import CsvDialect
+from nbx_medallion.landing.inbox import scan_landing
 from nbx_medallion.landing.notes import landing_notes
-from nbx_medallion.landing.scan import scan_landing
 
 GOOD = "customer_id,amount,order_id,order_date,product,channel\n1,2,3,,,\n"
 PRODUCTS = GOOD + '1,2,3,,"pão de açúcar",\n' * 20
+
+
+KEY = "order_id (the key: its records are never compared)"
 
 
 class Notes:
@@ -20,13 +28,14 @@ class Notes:
     def __init__(self, config: MedallionConfigLoader, folder: Path) -> None:
         self._contract = config.declared.contract("silver.sales_clean")
         self._folder = folder
+        self.existing: list[str] = []
 
     def __call__(self, csv: dict[str, str] | None = None, **files: str | bytes) -> list[str]:
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             (self._folder / name.replace("_", ".")).write_bytes(data)
         scan = scan_landing(str(self._folder), "RAW_SALES_PATH", CsvDialect.from_config(csv))
-        return landing_notes(scan, self._contract)
+        return landing_notes(scan, self._contract, self.existing)
 
 
 @pytest.fixture
@@ -51,22 +60,97 @@ def test_each_kind_of_note_is_one_line_however_many_files(notes: Notes) -> None:
         "v0.csv, v1.csv: columns without a name are _c1",
         "the same content under several names, each counted: a.csv, b.csv",
         "the same content under several names, each counted: u0.csv, u1.csv",
+        f"v0.csv, v1.csv lack {KEY}, order_date, product, channel, which the contract uses",
         "columns that the contract does not use, kept in bronze: _c1",
     ]  # fmt: skip
 
 
 def test_very_long_column_name_is_shortened(notes: Notes) -> None:
-    assert notes(a_csv=f"customer_id,amount,{'x' * 5000}\n1,2,3\n") == [
+    assert notes(a_csv=GOOD.replace("\n", f",{'x' * 5000}\n", 1).replace(",,,", ",,,,")) == [
         "columns that the contract does not use, kept in bronze: " + "x" * 80 + "… (5,000"
         " characters)"
     ]
 
 
+def required(*names: str) -> str:
+    return f"{', '.join(names)} (required: all its records are in quarantine)"
+
+
+def test_what_each_file_lacks_is_told_by_file(notes: Notes) -> None:
+    wrong = "order_no,customer_id,{},order date,product\n1,2,3,,\n"
+    assert notes(
+        a_csv=GOOD,
+        b_csv="order_no,customer_id,total,product,order_date,channel\n1,2,3,,,\n",
+        c_csv=wrong.format("amount"),
+        d_csv=wrong.format("amount") + "4,5,6,,\n",
+        e_csv=wrong.format("sum"),
+        f_csv="order_no\n",
+    ) == [
+        f"b.csv lacks {KEY}, {required('amount')}, which the contract uses",
+        f"c.csv, d.csv lack {KEY}, order_date, channel, which the contract uses",
+        f"e.csv lacks {KEY}, {required('amount')}, order_date, channel, which the contract uses",
+        "columns that the contract does not use, kept in bronze: order_no, total, 'order date',"
+        " sum",
+    ]
+
+
+def test_what_no_file_ever_had_is_told_where_other_columns_came_instead(notes: Notes) -> None:
+    few = "order_id,customer_id,amount\n1,2,3\n"
+    assert notes(a_csv=few) == []
+    notes.existing = ["channel"]
+    assert notes(a_csv=few) == ["a.csv lacks channel, which the contract uses"]
+    assert notes(a_csv=few.replace("amount", "amount,date").replace("3", "3,4")) == [
+        "a.csv lacks channel, which the contract uses",
+        "columns that the contract does not use, kept in bronze: date; no file has order_date,"
+        " product, which it uses",
+    ]
+
+
 def test_column_that_the_contract_requires_and_no_file_has(notes: Notes) -> None:
     assert notes(a_csv="customer,amount\n1,2\n") == [
-        "no file has what customer_id is made from, which the contract requires, so every"
-        " record is in quarantine: check header, separator and encoding of the files",
-        "columns that the contract does not use, kept in bronze: customer",
+        f"a.csv lacks {KEY}, {required('customer_id')}, which the contract uses",
+        "columns that the contract does not use, kept in bronze: customer; no file has"
+        " order_date, product, channel, which it uses",
+    ]
+
+
+def zipped(*names: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x" * 100)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (gzip.compress(GOOD.encode(), mtime=0), "a gzip stream: name it .csv.gz"),
+        (zipped("a.csv"), "an archive: unpack it"),
+        (zipped(), "an archive: unpack it"),
+        (zipped("[Content_Types].xml", "xl/a"), "an Excel workbook: save its sheet as CSV"),
+        (zipped("xl/workbook.xml"), "an Excel workbook: save its sheet as CSV"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + b"x", "an old Excel workbook: save its sheet as CSV"),
+        (bz2.compress(GOOD.encode()), "an archive: unpack it"),
+        (lzma.compress(GOOD.encode()), "an archive: unpack it"),
+        (b"\n <!DOCTYPE HTML><p>a,b", "a web page: fetch the file again"),
+        (b"\xef\xbb\xbf<html lang='en'>\n<p>Log in, please", "a web page: fetch the file again"),
+        (b"<?xml version='1.0'?>\n<a>1,2</a>", "an XML document: export it as CSV"),
+        (b"%PDF-1.7\n1 0 obj", "a PDF document: export it as CSV"),
+        (b"PAR1\x15\x04", "a Parquet file: export it as CSV"),
+    ],
+    ids=itertools.count(),
+)
+def test_what_is_no_csv_is_named_and_not_read(notes: Notes, content: bytes, kind: str) -> None:
+    assert notes(a_csv=content, b_csv=GOOD, c_csv_gz=gzip.compress(content)) == [
+        f"a.csv, c.csv.gz: not read, since it is {kind}"
+    ]
+
+
+@pytest.mark.parametrize("name", ["PK", "PAR1", "html", "BZh", "7z"])
+def test_a_name_that_looks_like_another_kind_is_a_name(notes: Notes, name: str) -> None:
+    assert notes(a_csv=GOOD.replace("\n", f",{name}\n", 1).replace(",,,", ",,,,")) == [
+        f"columns that the contract does not use, kept in bronze: {name}"
     ]
 
 

@@ -14,7 +14,8 @@ from nasty_csv import CASES
 from nbx_medallion.errors import UserError
 from nbx_medallion.landing.dialect import CsvDialect
 from nbx_medallion.landing.files import FileRange
-from nbx_medallion.landing.scan import LandingScan, scan_landing
+from nbx_medallion.landing.inbox import scan_landing
+from nbx_medallion.landing.scan import LandingScan
 from nbx_medallion.landing.source import plan_partitions, read_range
 
 CSV = b"a,b\n1,2\n"
@@ -189,8 +190,8 @@ def test_what_is_known_of_a_file(tmp_path: Path) -> None:
     os.utime(tmp_path / "a.csv", ns=(0, 1_700_000_000_123_456_789))
     found = scan(tmp_path)
     (file,) = found.files
-    assert (file.path, file.size_bytes, file.records) == ("a.csv", len(content), 2)
-    assert file.modified_at == datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)
+    assert (file.path, file.listed.size_bytes, file.records) == ("a.csv", len(content), 2)
+    assert file.listed.modified_at == datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)
     assert file.fingerprint == hashlib.sha256(content).hexdigest()
     assert (file.header.text, file.header.columns) == ('"a",b,', ("a", "b", "_c2"))
     assert file.header.blank == (2,)
@@ -200,7 +201,7 @@ def test_the_fingerprint_is_of_the_bytes_received(tmp_path: Path) -> None:
     content = gzip.compress(CSV)
     put(tmp_path / "a.csv.gz", content)
     (file,) = scan(tmp_path).files
-    assert file.size_bytes == len(content)
+    assert file.listed.size_bytes == len(content)
     assert file.fingerprint == hashlib.sha256(content).hexdigest()
 
 
@@ -299,7 +300,7 @@ def test_large_input_is_cut_smaller_where_partitions_take_turns(
     put(tmp_path / "big.csv")
     found = scan(tmp_path)
     ranges = tuple(
-        FileRange("big.csv", "", 0, [], at * 10 << 20, 10 << 20, at + 1, 1) for at in range(50)
+        FileRange("big.csv", "", 0, "", [], at * 10 << 20, 10 << 20, at + 1, 1) for at in range(50)
     )
     large = replace(found, files=(replace(found.files[0], ranges=ranges),))
     partitions = plan_partitions(large, 2, all_at_once)
@@ -307,29 +308,50 @@ def test_large_input_is_cut_smaller_where_partitions_take_turns(
 
 
 @pytest.mark.parametrize(
-    ("content", "how"),
+    ("content", "seconds", "how"),
     [
-        (CSV + b"3,4\n", "its size is another"),
-        (b"a,b\n1\n2\n", "it has 2 records where 1 were counted"),
-        (None, "[Errno 2] No such file or directory: '{path}'"),
+        (CSV + b"3,4\n", 0, "it has 12 bytes where 8 were listed"),
+        (CSV, 1, "it was written at 1970-01-01 00:00:01+00:00, after it was listed"),
+        (b"a,b\n1\n2\n", 0, "it has 2 records where 1 were counted"),
+        (None, 0, "[Errno 2] No such file or directory: '{path}'"),
     ],
-    ids=["grown", "same_size", "gone"],
+    ids=["grown", "same_size", "same_size_and_time", "gone"],
 )
 def test_a_file_that_changes_between_the_passes(
-    tmp_path: Path, content: bytes | None, how: str
+    tmp_path: Path, content: bytes | None, seconds: int, how: str
 ) -> None:
     path = tmp_path / "a.csv"
     put(path)
+    os.utime(path, (0, 0))
     found = scan(tmp_path)
     path.unlink()
     if content is not None:
         put(path, content)
+        os.utime(path, (seconds, seconds))
     with pytest.raises(UserError) as error:
         rows_of(found)
     assert error.value.message == (
-        f"{path}: the file changed while it was being read: {how.format(path=path)}. Nothing was"
-        " written. Run again when the file is complete."
+        f"{path}: the file changed while it was being read: {how.format(path=path)}. Nothing new of"
+        " it was written. Run again when the file is complete."
     )
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_file_that_changes_while_records_of_it_are_read(tmp_path: Path, seconds: int) -> None:
+    path = tmp_path / "a.csv"
+    put(path, b"a,b\n" + b"1,2\n" * 1_000_000)
+    os.utime(path, (0, 0))
+    [part] = scan(tmp_path).files[0].ranges
+    batches = read_range(part, ["a", "b"], CsvDialect())
+    next(batches)
+    with path.open("r+b") as file:
+        file.write(b"b,a")
+    os.utime(path, (seconds, seconds))
+    if seconds:
+        with pytest.raises(UserError, match="it was written at 1970-01-01 00:00:01"):
+            list(batches)
+    else:
+        list(batches)  # what neither size nor time shows
 
 
 @pytest.mark.parametrize(

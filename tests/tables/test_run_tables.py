@@ -22,9 +22,8 @@ def test_commits_carry_what_they_were_made_from_and_by() -> None:
         {"silver.b": ("d3f", {"rules": "1"})},
         found={"bronze.a": (3, 10), "bronze.other": (4, 2)},
         ways={"silver.b": Way("replace", anew=True)},
+        carried={"silver.b": {"records": 7, "rejected": 1}},
     )
-    run.note("silver.b", records=7)
-    run.note("silver.b", rejected=1)
 
     own = {"run_id": "run-1", "environment": "local", "git_sha": None}
     assert run.metadata("silver.b") == own | {

@@ -12,8 +12,6 @@ The forms a string may have, after trimming:
 | boolean | `true` or `false`, in any case |
 """
 
-from __future__ import annotations
-
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 

@@ -22,11 +22,8 @@ def define(contract: Contract, code: str) -> dict[str, str]:
     """The part of a contract that decides about rows, its layer's code, and the package's rules.
 
     Words, limits and the version of the contract are not in it. A rule of severity warning is
-    named, and changes no hash.
-
-    Args:
-        contract: The contract; for quarantine and superseded that of the clean table.
-        code: `code_hash` of the nodes that make the table.
+    named, and changes no hash. The code is given as `code_hash`; quarantine and superseded have the
+    definition of the clean table.
     """
     words = contract.table.partition(".")[2].replace("_", " ")
     found = {
@@ -36,15 +33,13 @@ def define(contract: Contract, code: str) -> dict[str, str]:
         f"code of {words}": code,
         "rules": str(RULES),
     }
+    parts, place = [], "first"
+    for column in contract.columns:
+        parts.append(("column", column.name, _column(column, place)))
+        place = f"after {column.name}"
+    parts += [("rule", r.name, f"{r.severity}; {r.expression}") for r in contract.rules]
     named: dict[str, str] = {}
-    places = ["first", *(f"after {column.name}" for column in contract.columns)]
-    for kind, name, text in [
-        *(
-            ("column", column.name, _column(column, place))
-            for column, place in zip(contract.columns, places, strict=False)
-        ),
-        *(("rule", rule.name, f"{rule.severity}; {rule.expression}") for rule in contract.rules),
-    ]:
+    for kind, name, text in parts:
         named[f"{kind} {name}" if name in found or name in named else name] = text
     return named | found
 

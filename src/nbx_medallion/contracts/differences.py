@@ -1,7 +1,5 @@
 """What a contract declares, beside what is there: columns of a frame or table, tables it reads."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -40,11 +38,7 @@ def schema_differences(expected: Schema, found: Schema, *, is_open: bool = False
 
 
 def check_reads(contract: Contract, contract_of: Callable[[str], Contract]) -> None:
-    """Check that the tables a contract says it reads have the columns that it needs.
-
-    Raises:
-        UserError: A column is missing, or its type would lose values.
-    """
+    """Refuse a contract where a table lacks a column that it reads, or its type loses values."""
     for table, columns in contract.reads.items():
         types = dict(contract_of(table).schema)
         wrong = [

@@ -1,7 +1,5 @@
 """What an expression may be made of: one row of `OPERATIONS` an operation or function."""
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -28,8 +26,7 @@ class Operation:
             doubles; None for that of the last operand.
         compute: Takes a column an operand, a value where the operand has to be a constant; None
             for the engines' function of the operation's name.
-        rewrite: Makes of the operands others that fit each other, or an expression to be used
-            instead.
+        rewrite: Makes of the operands others that fit each other, or what is used instead.
         defaults: What is taken for operands left out at the end.
         repeated: Whether there may be more operands of the last kind.
     """
@@ -45,8 +42,7 @@ class Operation:
 def apply(name: str, *operands: T.Expression) -> T.Expression:
     """Make an operation of `OPERATIONS`, its operands converted to what it takes.
 
-    Raises:
-        ExpressionError: The operands are too few, too many, or of a type it does not take.
+    Where they are too few, too many, or of a type it does not take: `ExpressionError`.
     """
     row, most, found = OPERATIONS[name], len(OPERATIONS[name].kinds), len(operands)
     least = most - len(row.defaults)
@@ -90,7 +86,7 @@ def to_column(expression: T.Expression, inputs: Mapping[str, Column]) -> Column:
 # What an operand has to be
 
 
-def _anything(operand: T.Expression) -> T.Expression:
+def _any(operand: T.Expression) -> T.Expression:
     return operand
 
 
@@ -268,12 +264,10 @@ def _timestamp_in_text(text: Column, form: str | None) -> Column:
     return F.when(text.rlike(date_form(form)), F.try_to_timestamp(text, F.lit(form)))
 
 
-ANY, NUMBER, SAME, WHOLE = _anything, _number, _constant, _integer
-_PATTERN, _PLACES = (
-    partial(_constant, reading=portable_pattern),
-    partial(_integer, least=0, most=18),
-)
 TEXT = partial(T.convert, target=T.STRING)
+ANY, NUMBER, SAME, WHOLE = _any, _number, _constant, _integer
+_PATTERN = partial(_constant, reading=portable_pattern)
+_PLACES = partial(_integer, least=0, most=18)
 NOTHING, BLANK = (T.Expression("constant", T.STRING, value=text) for text in ("", " "))
 NONE, UNTOLD = T.Expression("literal", T.NULL), T.Expression("constant", T.STRING)
 ZERO, ONE, MOST = (T.Expression("constant", T.BIGINT, value=value) for value in (0, 1, 10**9))

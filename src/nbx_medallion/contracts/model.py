@@ -4,8 +4,6 @@
 when it is first asked for.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import re
@@ -93,12 +91,8 @@ def _read_scalar(value: Any, kind: T.DataType) -> T.Scalar:
 class Column:
     """A column of a contract. What it says of values is said of those that are not NULL.
 
-    Attributes:
-        physical_type: Spark type, for example `decimal(18,2)`.
-        required: Whether a record without a value is rejected.
-        expression: The `transformLogic` as written; None for the received column of this name.
-        enum: The allowed values; empty for any.
-        pattern: Regular expression of which a value contains a match, as written.
+    Without an expression, the `transformLogic` as written, it is the received column of its name.
+    An empty `enum` allows any value; a value contains a match of the `pattern`.
     """
 
     name: Name
@@ -157,12 +151,8 @@ class Column:
 class Rule:
     """A row rule: a record for which it is FALSE violates it, NULL passes.
 
-    Attributes:
-        name: Shown as `<name>: rule` in the reasons, or in the warnings.
-        expression: The boolean SQL as written.
-        types: Types of the contract's columns, which it may use.
-        severity: `error` quarantines the record, `warning` only counts it.
-        column: Column it was declared at, None where declared for the table.
+    It is SQL as written, of the columns of these types, and is declared at a column, or for the
+    table. An `error` quarantines the record, a `warning` only counts it.
     """
 
     name: str
@@ -192,11 +182,7 @@ _Bound = Annotated[Decimal, Field(ge=0, lt=10**18)] | None
 class Limit:
     """A limit on how many records of a table may be quarantined, or on how many rows it has.
 
-    Attributes:
-        metric: `invalidValues`, the quarantined records, of which there can be too many; or
-            `rowCount`, the rows of the table.
-        unit: `rows`, or `percent` of the records received.
-        severity: `error` fails the run, `warning` is only told.
+    Percents are of the records received. An `error` fails the run, a `warning` is only told.
     """
 
     name: str = ""
@@ -225,26 +211,21 @@ class Limit:
             object.__setattr__(self, "name", "row_count" if of_rows else "quarantined_records")
 
     @property
-    def _bound(self) -> str:
-        return next(bound for bound in _BOUNDS if getattr(self, bound) is not None)
-
-    @property
-    def limit(self) -> Decimal:
-        """The limit, in `unit`."""
-        return Decimal(getattr(self, self._bound))
+    def _bound(self) -> tuple[str, Decimal]:
+        given = ((bound, getattr(self, bound)) for bound in _BOUNDS)
+        return next((bound, limit) for bound, limit in given if limit is not None)
 
     def __str__(self) -> str:
-        of = "rows" if self.metric == "rowCount" else "records"
-        return (
-            f"{_BOUNDS[self._bound][0]} {self.limit}{'%' if self.unit == 'percent' else f' {of}'}"
-        )
+        bound, limit = self._bound
+        of = " rows" if self.metric == "rowCount" else " records"
+        return f"{_BOUNDS[bound][0]} {limit}{'%' if self.unit == 'percent' else of}"
 
     def is_broken(self, found: int, records: int = 1) -> bool:
         """Tell whether a number is not allowed: of rows, or of the records received; none are."""
-        number, limit = Decimal(found), self.limit
+        bound, limit = self._bound
         if self.unit == "percent":
-            number, limit = number * 100, limit * records
-        return records > 0 and not _BOUNDS[self._bound][1](number, limit)
+            found, limit = found * 100, limit * records
+        return records > 0 and not _BOUNDS[bound][1](found, limit)
 
 
 @dataclass(frozen=True)
@@ -252,12 +233,10 @@ class Contract:
     """What a table must look like, and what its rows must satisfy.
 
     Attributes:
-        table: `<schema>.<table>`.
         primary_key: Columns of which one row each is kept; empty for no deduplication.
         latest_by: Column that tells which of two rows of one key is the later.
         open: Whether the table may have further columns, all strings.
-        limits: Limits on quarantined records.
-        row_limits: Limits on rows.
+        limits: Those on quarantined records.
         reads: Columns that it is computed from, with the type that is needed, by table.
         definition: What else each commit of the table carries.
         file: The file it was read from, for messages.
@@ -305,11 +284,7 @@ class Contract:
         return next(column for column in self.columns if column.name == name)
 
     def check_sql(self) -> None:
-        """Parse every expression.
-
-        Raises:
-            UserError: Some are wrong; the message names each.
-        """
+        """Parse every expression; a `UserError` names each that is wrong."""
         owned: list[tuple[str | None, str, Column | Rule]] = [
             *((column.name, "transformLogic", column) for column in self.columns),
             *((rule.column, f"quality[{rule.name}].implementation", rule) for rule in self.rules),

@@ -5,8 +5,6 @@ The common ground is small on purpose. What differs is either translated (`\d`, 
 operations in a class, possessive quantifiers).
 """
 
-from __future__ import annotations
-
 import re
 
 from nbx_medallion.contracts.types import ExpressionError
@@ -43,8 +41,7 @@ _IN_SET = re.compile(
 def portable_pattern(pattern: str) -> str:
     """Translate an ECMA-262 regular expression to one both engines read alike.
 
-    Raises:
-        ExpressionError: If it cannot be compiled, or has no common meaning.
+    One that cannot be compiled, or has no common meaning, is an `ExpressionError`.
     """
     translated = _TOKEN.sub(_translated, pattern)
     try:
@@ -79,8 +76,7 @@ def _translated(token: re.Match[str]) -> str:
 def date_form(text: str) -> str:
     """Return a regular expression of the texts that a date format, as `dd/MM/yyyy`, is for.
 
-    Raises:
-        ExpressionError: If the engines would not read the same from the same text.
+    One of which the engines would not read the same is an `ExpressionError`.
     """
     # What is not twice or more the same letter has to stand apart from other letters.
     parts = [match[0] for match in re.finditer(r"([A-Za-z])\1+|[A-Za-z]+|[^A-Za-z]", text)]

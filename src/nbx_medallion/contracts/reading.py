@@ -1,7 +1,5 @@
 """From the text of a contract file to a `Contract`. Opens no file and parses no SQL."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -140,11 +138,8 @@ def _hint(key: str) -> str:
 def parse_contract(text: str, file: str) -> Contract:
     """Read a contract from the text of a file `<schema>/<table>.odcs.yaml`, ODCS v3 as YAML.
 
-    Its SQL is not looked at: see `Contract.check_sql`.
-
-    Raises:
-        UserError: Something in the file is unknown, unsupported or mistaken; the message names
-            everything that is, or else all that does not go together.
+    Its SQL is not looked at: see `Contract.check_sql`. A `UserError` names everything in the file
+    that is unknown, unsupported or mistaken, or else all that does not go together.
     """
     named = re.search(rf"(?:^|/)({_NAME})/({_NAME})\.odcs\.yaml$", file)
     if not named:

@@ -1,7 +1,5 @@
 """A kind of received file, and all that follows from the contract of its clean table."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -12,17 +10,10 @@ from nbx_medallion.contracts.model import Column, Contract
 
 @dataclass(unsafe_hash=True)
 class Source:
-    """Names that follow from the name of a source.
+    """Names that follow from the name of a source, such as `sales`.
 
-    Attributes:
-        name: `[a-z][a-z0-9_]*`, for example `sales`.
-        landing: Kedro name of the received files.
-        variable: Environment variable of the path of the received files.
-        raw: Table of the records as received.
-        clean: Table of the valid records, typed, the latest of each key.
-        quarantine: Table of the rejected records.
-        superseded: Table of the valid records that a later one of their key replaced.
-        silver: Quarantine, superseded and clean, which are one unit, in the order of writing.
+    Those of its received files in Kedro, of the environment variable of their path, and of its
+    tables; those of silver are one unit, in the order of writing.
     """
 
     name: str
@@ -45,10 +36,7 @@ class Source:
 
 
 def derive_contracts(source: Source, clean: Contract) -> dict[str, Contract]:
-    """The contracts of a source's raw, quarantine and superseded table, by table.
-
-    They have the version of the contract of its clean table.
-    """
+    """The contracts of a source's raw, quarantine and superseded table, of clean's version."""
     described = {
         source.raw: (
             lineage.RAW,

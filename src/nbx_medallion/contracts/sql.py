@@ -1,7 +1,5 @@
 """From the SQL text of a contract to a checked expression. Asks no engine."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,11 +24,9 @@ class _Parser(Spark.Parser):  # type: ignore[misc,valid-type]
 
 
 def parse_expression(text: str, columns: Mapping[str, T.DataType] | None = None) -> T.Expression:
-    """Parse a SQL expression, and make the types of its operands explicit.
+    """Parse one expression of Spark's dialect, and make the types of its operands explicit.
 
-    Args:
-        text: One expression in Spark's dialect.
-        columns: Types of the columns it may use; None for received columns, all strings.
+    It may use these columns, of these types; without any, received ones, which are strings.
 
     Raises:
         ExpressionError: If it is not one expression, uses an unknown column, or something the

@@ -118,12 +118,9 @@ def common_type(types: Sequence[DataType]) -> DataType:
 class Expression:
     """A checked expression: a tree of operations every engine computes alike.
 
-    Attributes:
-        op: A name in `OPERATIONS`, or `input`, `literal`, `constant` or `cast`.
-        type: Type of the result, known before any engine is asked.
-        args: Operands.
-        value: The column's name of an `input`, the value of a `literal` (None is NULL) or
-            `constant`.
+    The operation is a name in `OPERATIONS`, or `input`, `literal`, `constant` or `cast`, and the
+    type that of its result. The value is the column's name of an `input`, or that of a `literal`
+    (None is NULL) or `constant`.
     """
 
     op: str

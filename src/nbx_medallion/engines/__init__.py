@@ -46,10 +46,7 @@ def runs_delta_on_spark(session: "SparkSession") -> bool:
 def active_session(declared: Mapping[str, Any]) -> "SparkSession":
     """The session that tables are read and written with; the engine starts if none runs.
 
-    `declared` is what ``engines.yml`` has.
-
-    Raises:
-        UserError: The engine cannot start, or ``engines.yml`` declares none that is known.
+    `declared` is what ``engines.yml`` has. An engine that cannot start is an `EngineError`.
     """
     global _session  # noqa: PLW0603
     with _lock:
@@ -78,10 +75,6 @@ def check_folder(path: str, declared: Mapping[str, Any]) -> None:
     """Refuse an absolute path that the engine could not write a table to. Starts no engine.
 
     Sail 0.7.2 encodes a path as a URL has it when it writes, and so writes beside the folder.
-
-    Raises:
-        UserError: The engine is Sail, and the path has other than plain characters; or
-            ``engines.yml`` declares no engine that is known.
     """
     session = _session or _find_ambient()
     on_spark = runs_delta_on_spark(session) if session else _name(declared) == "spark"

@@ -29,9 +29,8 @@ _JAVA_NEEDED = 17
 def start_spark(settings: Mapping[str, Any]) -> "Iterator[SparkSession]":
     """A classic Spark session with Delta, in a JVM of its own; both are stopped at the end.
 
-    Args:
-        settings: Spark configuration, as ``spark...`` keys; ``{delta}`` in a value stands for the
-            version of the installed delta-spark package, which the Delta JAR must have.
+    In a value of its settings, ``{delta}`` stands for the version of the installed delta-spark
+    package, which the Delta JAR must have.
 
     Raises:
         ImportError: pyspark or delta-spark is not installed.

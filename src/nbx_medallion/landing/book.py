@@ -1,7 +1,5 @@
 """What is known of the received files of a source, read from the events of `ops.landing_files`."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -15,15 +13,16 @@ from nbx_medallion.errors import LandingError, did_you_mean
 class Event:
     """Something that happened to a received file: a row of `ops.landing_files`.
 
+    Size, fingerprint and header are those of the whole file; where it is retracted, path and batch
+    are those of the delivery.
+
     Attributes:
         event: `received`, `grown`, `changed`, `moved` or `retracted`.
-        path: The value of `_source_file`; of the delivery, where it is retracted.
+        path: The value of `_source_file`.
         location: Where the file is, absolute; empty where it is nowhere.
-        size_bytes: Of the whole file, as are `fingerprint` and `header`.
         fingerprint: None where the content is not known.
         records: Of this delivery; where retracted, those that go.
         header: The header record; None for a file without any record.
-        batch_id: The run that received it; of the delivery, where it is retracted.
         reason: Why it was retracted; of a moved file, path and batch of its first delivery as JSON;
             else reader options other than the default, and why no growth of the file can be told.
     """
@@ -42,10 +41,7 @@ class Event:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """Make equal events of a row of the table and of one in a commit's metadata.
-
-        A time is a datetime, in UTC where it has no zone, or ISO text.
-        """
+        """Make equal events of a row of the table, its time in UTC, and of `to_json`."""
         values = {one.name: row[one.name] for one in fields(cls)}
         at = values["modified_at"]
         at = datetime.fromisoformat(at) if isinstance(at, str) else at
@@ -60,12 +56,9 @@ class Event:
 
 @dataclass(eq=False)
 class Delivery:
-    """The records that one run received from one file.
+    """What one run received from a file; `records` are those that it has in bronze now.
 
-    Attributes:
-        event: How they came.
-        records: Those that are still in bronze, by this account.
-        counts: False if they were retracted or replaced.
+    It does not count if they were retracted or replaced.
     """
 
     event: Event
@@ -80,18 +73,15 @@ class Delivery:
 
 @dataclass(eq=False)
 class File:
-    """A received file.
+    """A received file of one delivery or more, whose last record has the row number `seen`.
 
-    Attributes:
-        location: Where it was last; None if another file took its place.
-        deliveries: At least one, in order.
-        seen: Row number of its last record.
+    The location is where it was last, None if another file took its place.
     """
 
-    location: str | None
-    modified_at: datetime | None
-    deliveries: list[Delivery]
-    seen: int
+    location: str | None = None
+    modified_at: datetime | None = None
+    deliveries: list[Delivery] = field(default_factory=list)
+    seen: int = 0
 
     @property
     def id(self) -> tuple[str, str]:
@@ -117,79 +107,72 @@ class File:
         """Its records that are in bronze."""
         return sum(one.records for one in self.deliveries if one.counts)
 
+    def receive(self, event: Event) -> None:
+        """Add a delivery."""
+        if event.event == "changed":
+            self.seen = 0
+            for old in self.deliveries:
+                old.counts = False
+        self.deliveries.append(Delivery(event, event.records))
+        self.seen += event.records
+
 
 @dataclass
 class Book:
-    """The received files of a source.
+    """The received files of a source, and fingerprints of contents that are not received again.
 
-    Attributes:
-        retracted: Fingerprints of contents that are not received again.
-        newest: The last batch that received something, empty where none has.
+    `newest` is the last batch that received something, empty where none has.
     """
 
     files: list[File] = field(default_factory=list)
     retracted: set[str] = field(default_factory=set)
     newest: str = ""
-    _places: dict[str, File] = field(default_factory=dict)
 
-    def at(self, location: str) -> File | None:
-        """The file that was last seen there."""
-        return self._places.get(location)
+    def places(self) -> dict[str, File]:
+        """By location, the file that was last seen there."""
+        return {file.location: file for file in self.files if file.location}
 
     def deliveries(self) -> list[Delivery]:
-        """Those of all files."""
+        """Those of all files, whether they count or not."""
         return [delivery for file in self.files for delivery in file.deliveries]
 
     def records(self) -> int:
         """Records that bronze has to have."""
         return sum(file.records() for file in self.files)
 
-    def _settle(self, file: File, event: Event) -> None:
-        """A place holds one file; who was there is nowhere now."""
-        if (before := self.at(event.location)) is not None:
-            before.location = None
-        self._places[event.location] = file
-        file.location, file.modified_at = event.location, event.modified_at
-
-    def _move(self, moves: Iterable[tuple[File, Event]]) -> None:
-        for file, _ in moves:
-            self._places.pop(file.location or "", None)
-            file.location = None
-        for file, event in moves:
-            self._settle(file, event)
-
-    def _receive(self, event: Event) -> None:
-        delivery = Delivery(event, event.records)
-        file = self._places.get(event.location)
-        if event.event == "received" or file is None:
-            self.files.append(file := File(None, None, [], 0))
-        if event.event == "changed":
-            file.seen = 0
-            for old in file.deliveries:
-                old.counts = False
-        file.deliveries.append(delivery)
-        file.seen += event.records
-        self._settle(file, event)
-
 
 def read_book(events: Iterable[Event]) -> Book:
     """Fold the events of a source, in any order; one that is there twice counts once.
 
     Batches sort by time. Of a batch all moves come first, at once, and it says one thing about a
-    place. Retractions name deliveries, so they come last.
+    place, which holds one file: who was there is nowhere now. Retractions name deliveries, so they
+    come last.
     """
-    book, batches, retractions = Book(), dict[str, list[Event]](), list[Event]()
+    book, places = Book(), dict[str, File]()
+    batches, retractions = dict[str, list[Event]](), list[Event]()
     for event in set(events):
         is_receipt = event.event != "retracted"
         (batches.setdefault(event.batch_id, []) if is_receipt else retractions).append(event)
     for batch in sorted(batches):
-        of_batch = sorted(batches[batch], key=lambda event: (event.path, event.location))
-        if moves := [event for event in of_batch if event.event == "moved"]:
+        of_batch = sorted(batches[batch], key=lambda e: (e.event != "moved", e.path, e.location))
+        moved = dict[Event, File]()
+        if of_batch[0].event == "moved":
             named = {file.name: file for file in book.files}
-            book._move([(named[move.reason or ""], move) for move in moves])
+            moved = {e: named[e.reason or ""] for e in of_batch if e.event == "moved"}
+        for moving in moved.values():
+            places.pop(moving.location or "", None)
+            moving.location = None
         for event in of_batch:
-            if event.event != "moved":
-                book._receive(event)
+            before, file = places.get(event.location), moved.get(event)
+            if file is None:
+                file = before if before and event.event != "received" else File()
+                file.receive(event)
+                if file is not before:
+                    book.files.append(file)
+            if before:
+                before.location = None
+            places[event.location] = file
+            file.location, file.modified_at = event.location, event.modified_at
         book.newest = batch
     deliveries = {delivery.id: delivery for delivery in book.deliveries()}
     for event in retractions:
@@ -204,36 +187,27 @@ def read_book(events: Iterable[Event]) -> Book:
 def retract(book: Book, path: str, location: str | None, why: str) -> list[Event]:
     """Retract all records of the file that has records under a path: an event a delivery.
 
-    Raises:
-        LandingError: No file has, or several have and no location says which.
+    Where no file has, or several have and no location says which: `LandingError`.
     """
-    having: dict[str, set[File]] = {}
-    for file in book.files:
-        for delivery in file.deliveries:
-            if delivery.counts:
-                having.setdefault(delivery.event.path, set()).add(file)
-    if path not in having:
+    having = [(one.event.path, f) for f in book.files for one in f.deliveries if one.counts]
+    found = {file for name, file in having if name == path}
+    if not found:
         raise LandingError(
             f"{path}: expected a file that has records in bronze, as _source_file shows it; found"
-            f" none.{did_you_mean(path, having)} See ops.landing_files."
+            f" none.{did_you_mean(path, {name for name, _ in having})} See ops.landing_files."
         )
-    files = {file for file in having[path] if location in (None, file.location or "")}
+    files = {file for file in found if location in (None, file.location or "")}
     if not files or (location is None and len(files) > 1):
-        places = ", ".join(sorted(repr(file.location or "") for file in having[path]))
+        places = ", ".join(sorted(repr(file.location or "") for file in found))
         where = "one file" if location is None else f"a file at {location!r}"
         raise LandingError(
             f"{path}: expected {where}; found {places} ('' is a file that another took the place"
             " of). Say which by its location."
         )
+    told: dict[str, Any] = {"event": "retracted", "reason": why}
     return [
-        replace(
-            delivery.event,
-            event="retracted",
-            location=file.location or "",
-            records=delivery.records,
-            reason=why,
-        )
+        replace(one.event, **told, location=file.location or "", records=one.records)
         for file in sorted(files, key=lambda file: file.id)
-        for delivery in file.deliveries
-        if delivery.counts
+        for one in file.deliveries
+        if one.counts
     ]

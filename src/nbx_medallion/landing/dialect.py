@@ -4,9 +4,10 @@ import codecs
 import gzip
 import hashlib
 import re
+import sys
 import zlib
 from collections.abc import Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, BinaryIO, Protocol, Self
@@ -23,6 +24,7 @@ _MARK_UTF8 = _MARK.encode("utf-8", "surrogatepass")
 codecs.register_error("nbx_mark", lambda error: (_MARK, error.end))  # type: ignore[attr-defined]
 
 _CHUNK = 1 << 20
+_ONE_CHARACTER = re.compile("[\x01-\x09\x0b\x0c\x0e-\x7f]")
 # That of UTF-32 first: UTF-16's begins it.
 _MARKS = {
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
@@ -37,10 +39,8 @@ _NO_LATIN = re.compile(rb"(?<=[A-Za-z\x80-\xff])[\x80-\x90\x93-\x9f](?=[A-Za-z\x
 class CsvDialect:
     """The reader options of a landing path.
 
-    Attributes:
-        separator: One ASCII character between fields.
-        quote: One ASCII character around fields; doubled, it stands for itself.
-        encoding: Name of a text encoding that Python knows.
+    Separator and quote are one ASCII character each; a doubled quote in quotes stands for itself.
+    The encoding is one of text that Python knows.
     """
 
     separator: str = ","
@@ -56,15 +56,21 @@ class CsvDialect:
         """True if a file must be read from its start: compressed, or not in UTF-8."""
         return path.lower().endswith(".gz") or not self.is_utf8
 
-    def open_utf8(self, raw: "Readable", path: str) -> "Readable":
-        """The content of a file as UTF-8, with the byte order mark if the file has one.
+    def open_utf8(self, raw: Any, path: str, start: int = 0) -> "Readable":
+        """The text of a file as UTF-8 from an offset on, with the byte order mark if it has one.
 
         `.gz` is decompressed. What is invalid in the declared encoding becomes the byte 0xFF, which
-        is invalid in UTF-8 too, so that its record is known to be malformed.
+        is invalid in UTF-8 too, so that its record is known to be malformed. `raw` is at its start.
         """
+        if start and not self.is_streamed(path):
+            raw.seek(start)
+            return raw  # type: ignore[no-any-return]
         if path.lower().endswith(".gz"):
-            raw = gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[call-overload]
-        return raw if self.is_utf8 else _Transcoder(raw, self.encoding)
+            raw = gzip.GzipFile(fileobj=raw, mode="rb")
+        text: Readable = raw if self.is_utf8 else _Transcoder(raw, self.encoding)
+        while start and (data := text.read(min(start, _CHUNK))):
+            start -= len(data)
+        return text
 
     @classmethod
     def from_config(cls, options: Mapping[str, Any] | None) -> Self:
@@ -76,14 +82,11 @@ class CsvDialect:
         try:
             dialect = cls(**options or {})
         except TypeError as error:
-            raise _misfit(
-                "csv", f"a mapping of any of {', '.join(asdict(cls()))}", options
-            ) from error
+            known = f"a mapping of any of {', '.join(asdict(cls()))}"
+            raise _misfit("csv", known, options) from error
         for name in ("separator", "quote"):
             value = getattr(dialect, name)
-            if not isinstance(value, str) or not re.fullmatch(
-                "[\x01-\x09\x0b\x0c\x0e-\x7f]", value
-            ):
+            if not isinstance(value, str) or not _ONE_CHARACTER.fullmatch(value):
                 raise _misfit(f"csv.{name}", "one ASCII character, not a line end", value)
         if dialect.separator == dialect.quote:
             raise _misfit("csv.quote", "another character than the separator", dialect.quote)
@@ -106,38 +109,39 @@ class Readable(Protocol):
         """Give at most so many bytes, fewer at will, none at the end."""
 
 
-def skip(text: Readable, length: int) -> None:
-    """Read so many bytes, or to the end where there are fewer."""
-    while length and (data := text.read(min(length, _CHUNK))):
-        length -= len(data)
-
-
 class HashingFile:
-    """A file whose bytes are hashed in a pool as they are read, while the reader goes on.
+    """The first bytes of a file, hashed in a pool as they are read, while the reader goes on.
 
-    `before`: the hash of what is not read, as it comes before.
+    `before`: the file up to there, whose bytes are in the hash too.
     """
 
     def __init__(
-        self, raw: BinaryIO, pool: Executor, before: "hashlib._Hash | None" = None
+        self, raw: BinaryIO, pool: Executor, before: Self | None = None, size: int = sys.maxsize
     ) -> None:
-        self._raw = raw
-        self._pool = pool
-        self._hash = before.copy() if before else hashlib.sha256()
-        self._hashed = pool.submit(self._hash.update, b"")
+        self._raw, self._pool, self._left = raw, pool, size
+        self._hash: hashlib._Hash = before._hash.copy() if before else hashlib.sha256()
+        self._hashing: Future[None] | None = None
 
-    def read(self, size: int = -1, /) -> bytes:
+    def seek(self, at: int) -> None:
+        """Read on from there; what is before is not hashed."""
+        self._raw.seek(at)
+
+    def read(self, size: int, /) -> bytes:
         """Read and hash on."""
-        data = self._raw.read(size)
-        self._hashed.result()
-        self._hashed = self._pool.submit(self._hash.update, data)
+        data = self._raw.read(min(size, self._left))
+        self._left -= len(data)
+        if self._hashing:
+            self._hashing.result()
+        self._hashing = self._pool.submit(self._hash.update, data)
         return data
 
     def finish(self) -> str:
-        """Read what is left; give the SHA-256 of the whole file, in hexadecimal digits."""
-        while self.read(_CHUNK):
-            pass
-        self._hashed.result()
+        """Read what is left; give the SHA-256 of the whole, in hexadecimal digits."""
+        if self._hashing:
+            self._hashing.result()
+        while data := self._raw.read(min(_CHUNK, self._left)):
+            self._left -= len(data)
+            self._hash.update(data)
         return self._hash.hexdigest()
 
 

@@ -36,10 +36,7 @@ class Listed(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What is at a landing path, sorted.
-
-    `root` is what paths are relative to, absolute; `others` are paths of a folder's other files.
-    """
+    """What is at a landing path, sorted; `others` are paths of a folder's other files."""
 
     root: str
     files: list[Listed]
@@ -49,13 +46,14 @@ class Listing(NamedTuple):
 class FileRange(NamedTuple):
     """A run of whole records in a file, with what it takes to read it alone.
 
-    `path` is the value of `_source_file`, `columns` as in the header. `start` and `length` are in
-    bytes of the file's UTF-8 text; `first_row` is the first record's ordinal in the file, from 1.
+    `start` and `length` are in bytes of the file's UTF-8 text; `first_row` is the first record's
+    ordinal in the file, from 1. `modified_at` is ISO text.
     """
 
     path: str
     location: str
     size_bytes: int
+    modified_at: str
     columns: Sequence[str] | None
     start: int
     length: int
@@ -65,22 +63,19 @@ class FileRange(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says.
+    """What a header says, as received; its start where it is very long, None without a record.
 
-    Attributes:
-        text: The header record as received, its start where it is very long; None for a file
-            without any record.
-        columns: A name for each field; None where it cannot be mapped: each record then arrives
-            as malformed.
-        blank: Positions, from 0 as Spark counts, of names that are empty or all white space. Such
-            a column is named `_c<position>`.
-        problem: Why the header cannot be mapped; None where it can.
+    It has a column for each field. None are those of one that cannot be mapped, for the `problem`:
+    each record then arrives as malformed. The column of a `blank` name, empty or all white space,
+    is `_c<position>`, counted from 0 as Spark does. A file that is no CSV is what `other` says, and
+    has no record.
     """
 
     text: str | None = None
     columns: tuple[str, ...] | None = None
     blank: tuple[int, ...] = ()
     problem: str | None = None
+    other: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,22 +83,23 @@ class LandingFile:
     """What is known of a received file.
 
     Attributes:
-        path: Relative to the landing root, with forward slashes.
         fingerprint: SHA-256 of its bytes, in hexadecimal digits.
         is_open: True if it ends within quotes: what follows may make other records of it.
-        ranges: Where its records are, of a file that has grown the new ones. One range where it
-            can only be read from its start.
+        ranges: Where its records are; of a file that has grown, the new ones.
         fits: Reader options, by name, that seem to fit it better than the declared ones.
     """
 
-    path: str
-    size_bytes: int
-    modified_at: datetime
+    listed: Listed
     fingerprint: str
     header: Header
     is_open: bool
     ranges: tuple[FileRange, ...]
     fits: Mapping[str, str]
+
+    @property
+    def path(self) -> str:
+        """Relative to the landing root, with forward slashes."""
+        return self.listed.path
 
     @property
     def records(self) -> int:
@@ -114,16 +110,12 @@ class LandingFile:
 def list_landing(path: str, variable: str, received: Collection[str] = ()) -> Listing:
     """Find the files at a path, at least one unless some were received before.
 
-    An absolute path that exists is taken as it is, whatever characters it holds; a folder stands
-    for its CSV files, recursively, hidden ones left out. Of the files that a glob matches, each is
-    read, whatever its suffix. Paths are relative to the folder, a file's parent or a glob's fixed
-    part. Errors name the environment variable that sets the path.
+    A path that exists is taken as it is, whatever characters it holds; a folder stands for its CSV
+    files, recursively, hidden ones left out. Of the files that a glob matches, each is read,
+    whatever its suffix. Paths are relative to the folder, a file's parent or a glob's fixed part.
 
-    Args:
-        path: A file, a folder or a glob.
-        variable: Of the environment.
-        received: Places of the files that were received and may be gone. A folder must be there,
-            and a path that is neither there nor among these stands for nothing.
+    `received` are places of files that may be gone: a folder must be there, and a path that is
+    neither there nor among these stands for nothing. Errors name the variable that sets the path.
 
     Raises:
         LandingError: There is none, or one cannot be read.
@@ -159,11 +151,8 @@ def list_landing(path: str, variable: str, received: Collection[str] = ()) -> Li
             )
         if not found and not (received and root.is_dir()):
             raise LandingError(f"{path}: {problem}, or set {variable} to where they are.")
-        files = [
-            Listed(_relative(location, root), location, *_size_and_time(location))
-            for location in found
-        ]
-    return Listing(str(root), sorted(files), sorted(_relative(each, root) for each in others))
+        files = sorted(_listed(location, root) for location in found)
+    return Listing(str(root), files, sorted(_relative(each, root) for each in others))
 
 
 @contextmanager
@@ -182,27 +171,33 @@ def reading(location: str, variable: str) -> Iterator[None]:
 
 @contextmanager
 def opened(file: Listed, variable: str) -> Iterator[BinaryIO]:
-    """Open a listed file, to be read in the block.
-
-    Raises:
-        LandingError: It cannot be read, or is not as it was listed.
-    """
+    """Open a listed file; a LandingError where it cannot be read, or is not as it was listed."""
     with reading(file.location, variable):
         try:
             raw = open(file.location, "rb")  # noqa: SIM115
         except FileNotFoundError as error:
             raise changed(file.location, error) from error
         with raw:
-            yield raw
-            if size_and_time(os.fstat(raw.fileno())) != file[2:]:
-                raise changed(file.location, "its size or time is another")
+            try:
+                yield raw
+            finally:
+                check_unchanged(raw, *file[1:])
+
+
+def check_unchanged(raw: BinaryIO, location: str, size_bytes: int, modified_at: datetime) -> None:
+    """Raise a LandingError where an open file has another size or time of modification."""
+    size, time = size_and_time(os.fstat(raw.fileno()))
+    if size != size_bytes:
+        raise changed(location, f"it has {size:,} bytes where {size_bytes:,} were listed")
+    if time != modified_at:
+        raise changed(location, f"it was written at {time}, after it was listed")
 
 
 def changed(location: str, why: object) -> LandingError:
     """The error of a file that is not what it was a moment ago."""
     return LandingError(
-        f"{location}: the file changed while it was being read: {why}. Nothing was written. Run"
-        " again when the file is complete."
+        f"{location}: the file changed while it was being read: {why}. Nothing new of it was"
+        " written. Run again when the file is complete."
     )
 
 
@@ -223,7 +218,7 @@ def size_and_time(found: os.stat_result) -> tuple[int, datetime]:
     return found.st_size, datetime.fromtimestamp(found.st_mtime_ns // 1000 / 1e6, UTC)
 
 
-def _size_and_time(location: str) -> tuple[int, datetime]:
+def _listed(location: str, root: Path) -> Listed:
     try:
         found = os.stat(location)
     except FileNotFoundError as error:
@@ -232,7 +227,7 @@ def _size_and_time(location: str) -> tuple[int, datetime]:
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
         raise OSError(0, what, location)
-    return size_and_time(found)
+    return Listed(_relative(location, root), location, *size_and_time(found))
 
 
 def _relative(location: str, root: Path) -> str:

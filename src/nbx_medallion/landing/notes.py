@@ -1,9 +1,12 @@
 """What a person should know of the files that were received."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from nbx_medallion.landing.files import LandingFile
 from nbx_medallion.landing.scan import LandingScan
 
 if TYPE_CHECKING:
@@ -12,11 +15,13 @@ if TYPE_CHECKING:
 _Kind = TypeVar("_Kind")
 
 
-def landing_notes(scan: LandingScan, contract: "Contract") -> list[str]:
+def landing_notes(
+    scan: LandingScan, contract: "Contract", existing: Collection[str] = ()
+) -> list[str]:
     """Say what may be wrong with received files, reader options that do not fit them first.
 
     A sentence for each kind of thing, with the files that it is true of. The contract is that of
-    the table that they are cleaned into.
+    the table that they are cleaned into, `existing` are the columns that bronze has.
     """
     paths = [file.path for file in scan.files]
     entry = "landing_" + contract.table.partition(".")[2].removesuffix("_clean")
@@ -35,26 +40,58 @@ def landing_notes(scan: LandingScan, contract: "Contract") -> list[str]:
     for problem, those in _by_kind([file.header.problem for file in scan.files], paths):
         why = _shortened(problem, 200)
         notes.append(f"{listed(those)}: no record could be mapped to columns: {why}")
+    for kind, those in _by_kind([file.header.other for file in scan.files], paths):
+        notes.append(f"{listed(those)}: not read, since it is {kind}")
     for blank, those in _by_kind([file.header.blank for file in scan.files], paths):
         unnamed = ", ".join(f"_c{at}" for at in blank)
         notes.append(f"{listed(those)}: columns without a name are {unnamed}")
     for _, those in _by_kind([file.fingerprint for file in scan.files], paths):
         if len(those) > 1:
             notes.append(f"the same content under several names, each counted: {listed(those)}")
-    missing = [
-        column.name
-        for column in contract.columns
-        if column.required and not set(column.inputs) & set(scan.columns)
-    ]
-    if missing and scan.records:
+    delivered = {*scan.columns, *existing}
+    lacks = [_lacked(contract, file, delivered) for file in scan.files]
+    for lacked, those in _by_kind(lacks, paths):
+        what = ", ".join(_named(n) + why for n, why in zip(lacked, _FOLLOWS, strict=True) if n)
+        verb = "lack" if len(those) > 1 else "lacks"
+        notes.append(f"{listed(those)} {verb} {what}, which the contract uses")
+    if further := [name for name in scan.columns if name not in contract.inputs]:
+        told = {*delivered, *chain(*chain(*lacks))}
+        unseen = [name for name in contract.inputs if name not in told]
+        nowhere = f"; no file has {_named(unseen)}, which it uses" if unseen else ""
         notes.append(
-            f"no file has what {', '.join(missing)} is made from, which the contract requires, so"
-            " every record is in quarantine: check header, separator and encoding of the files"
+            f"columns that the contract does not use, kept in bronze: {_named(further)}{nowhere}"
         )
-    further = [name for name in scan.columns if name not in contract.inputs]
-    if further:
-        notes.append(f"columns that the contract does not use, kept in bronze: {listed(further)}")
     return notes
+
+
+_FOLLOWS = (
+    " (the key: its records are never compared)",
+    " (required: all its records are in quarantine)",
+    "",
+)
+
+
+def _lacked(
+    contract: "Contract", file: LandingFile, delivered: Collection[str]
+) -> tuple[tuple[str, ...], ...]:
+    """What a file lacks: of the key, required, and what other files have; empty for nothing."""
+    names, kinds = file.header.columns, ([], [], [])  # type: ignore[var-annotated]
+    if names is None or not file.records:
+        return ()
+    for column in contract.columns:
+        absent = [name for name in column.inputs if name not in names]
+        is_empty = len(absent) == len(column.inputs)
+        if is_empty and column.name in contract.primary_key:
+            kinds[0].extend(absent)
+        elif is_empty and column.required:
+            kinds[1].extend(absent)
+        else:
+            kinds[2].extend(name for name in absent if name in delivered)
+    return tuple(tuple(dict.fromkeys(kind)) for kind in kinds) if any(kinds) else ()
+
+
+def _named(names: Sequence[str]) -> str:
+    return listed([name if re.fullmatch(r"[\w.-]+", name) else repr(name) for name in names])
 
 
 def _by_kind(kinds: Sequence[_Kind | None], paths: list[str]) -> list[tuple[_Kind, list[str]]]:

@@ -45,11 +45,9 @@ class Record(NamedTuple):
 class Block:
     """The bytes of some whole records, line ends and blank lines included.
 
-    Attributes:
-        records: Of the strict rule; None for regular text.
-        has_quotes: True if regular text holds the quote.
-        multiline: True if regular text has line ends in quotes.
-        may_split: True if reading can start after this block without knowing what came before.
+    `records` are those of the strict rule, None for regular text. Of that is known whether it holds
+    the quote, and line ends in quotes. Where reading can start after this block without knowing
+    what came before, it `may_split`.
     """
 
     data: bytes
@@ -84,10 +82,7 @@ class StrictReader:
         """Read the records that start from `start`, where one does, up to before `stop`.
 
         Offsets are in `data`, which is at `base` in the stream. A record that needs bytes beyond it
-        is not read, unless it is `final`: nothing follows.
-
-        Returns:
-            The records, and where the next one starts.
+        is not read, unless it is `final`: nothing follows. Gives where the next one starts, too.
         """
         self._data, self._final, self._base = data, final, base
         records: list[Record] = []

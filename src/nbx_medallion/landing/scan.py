@@ -1,47 +1,44 @@
 """The first of two passes over received files: what they are, before any engine starts."""
 
-import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from nbx_medallion.contracts.lineage import RESERVED
-from nbx_medallion.landing.dialect import CsvDialect, HashingFile, guess_encoding, skip
-from nbx_medallion.landing.files import (
-    FileRange,
-    Header,
-    LandingFile,
-    Listed,
-    list_landing,
-    opened,
-    reading,
-)
+from nbx_medallion.landing.dialect import CsvDialect, HashingFile, guess_encoding
+from nbx_medallion.landing.files import FileRange, Header, LandingFile, Listed, list_landing, opened
 from nbx_medallion.landing.parse import RecordParser, is_utf8
 from nbx_medallion.landing.records import WINDOW, BlockReader, Record, StrictReader
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _MOST_HEADER_BYTES = 1 << 20
 _MOST_NAMES = 4096
 _SEPARATORS = (",", ";", "\t", "|")
+# How files begin that are no CSV, whatever their names say.
+_OTHERS = {
+    rb"\x1f\x8b": "a gzip stream: name it .csv.gz",
+    rb"PK\x03\x04(?s:.{26})(\[Content_Types\]|_rels/|docProps/|xl/)": "an Excel workbook: save its"
+    " sheet as CSV",
+    rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook: save its sheet as CSV",
+    rb"PK(\x03\x04|\x05\x06)|7z\xbc\xaf|BZh\d1AY|\xfd7zXZ|\x28\xb5\x2f\xfd": "an archive: unpack"
+    " it",
+    rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)\b": "a web page: fetch the file again",
+    rb"(\xef\xbb\xbf)?\s*<\?xml": "an XML document: export it as CSV",
+    rb"%PDF-": "a PDF document: export it as CSV",
+    rb"PAR1[\x00-\x1f]": "a Parquet file: export it as CSV",
+}
 
 
 @dataclass(frozen=True)
 class LandingScan:
     """What there is to read of a landing path.
 
-    Attributes:
-        files: In the order of their paths.
-        skipped: Paths of a folder's other files, which are not read.
-        columns: The received columns: the union over the files, in the order first seen.
-        dialect: How the files are declared to be written.
+    Files are in the order of their paths, and columns the union over them, in the order first seen.
+    `skipped` are paths of a folder's other files.
     """
 
     files: tuple[LandingFile, ...]
@@ -59,50 +56,24 @@ class Tail(NamedTuple):
     """Where a file that has grown is read on.
 
     `start` is the length in bytes of the UTF-8 text before, `first_row` the first new record's
-    ordinal in the file, and `before` the hash of the bytes before.
+    ordinal in the file, and `before` the bytes before, None where they have to be read again.
     """
 
     start: int
     first_row: int
-    before: "_Hash"
-
-
-@contextmanager
-def thread_pools() -> Iterator[tuple[Executor, Executor]]:
-    """Threads to read files in, and threads to hash in what those read."""
-    threads = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as hashing, ThreadPoolExecutor(threads) as pool:
-        yield pool, hashing
-
-
-def scan_landing(
-    path: str, variable: str, dialect: CsvDialect, prefer: Sequence[str] = ()
-) -> LandingScan:
-    """Read each received file once: fingerprint, header, number of records, split points.
-
-    Where files spell a name in different cases, one of `prefer` wins, else the first file's.
-
-    Raises:
-        UserError: As `list_landing`, or a file cannot be read. No content of a file is an error.
-    """
-    listing = list_landing(path, variable)
-    with thread_pools() as (pool, hashing):
-        scan = partial(scan_file, variable=variable, dialect=dialect, pool=hashing)
-        files, columns = unite(list(pool.map(scan, listing.files)), prefer)
-    return LandingScan(tuple(files), tuple(listing.others), columns, dialect)
+    before: HashingFile | None
 
 
 def preview_rows(path: str, variable: str, dialect: CsvDialect, count: int) -> dict[str, Any]:
-    """Read so many records of the first file that has any; path and errors as in a scan.
+    """The first records of the first file that has any, in pandas' "split" form, from 1.
 
-    The keys are `index` (from 1), `columns` (the file's, then `_corrupt_record`, `_source_file` and
-    `_row_number`) and `data`, a list a record.
+    Columns are the file's, then `_corrupt_record`, `_source_file` and `_row_number`.
     """
-    for name, location, *_ in list_landing(path, variable).files:
-        with reading(location, variable), open(location, "rb") as raw:
-            reader = BlockReader(dialect.open_utf8(raw, location), dialect)
+    for file in list_landing(path, variable).files:
+        with opened(file, variable) as raw:
+            reader = BlockReader(dialect.open_utf8(raw, file.location), dialect)
             names = read_header(reader.header()).columns
-            parser = RecordParser(names or (), names, name, dialect)
+            parser = RecordParser(names or (), names, file.path, dialect)
             batches = (batch.slice(0, count) for batch in parser.parse(reader, 1))
             records = (row for batch in batches for row in batch.to_pylist())
             rows = [list(row.values()) for row in islice(records, count)]
@@ -154,28 +125,28 @@ def _find_problem(names: list[str]) -> str | None:
 def scan_file(
     file: Listed, variable: str, dialect: CsvDialect, pool: Executor, tail: Tail | None = None
 ) -> LandingFile:
-    """Read a file once, or its header and its tail.
+    """Read a file once, or its header and its tail; no content of it is an error.
 
     Raises:
         LandingError: It cannot be read, or is not as it was listed.
     """
     path, location, size, modified_at = file
-    is_streamed = dialect.is_streamed(location)
-    split = sys.maxsize if is_streamed else 8 * WINDOW
+    split = sys.maxsize if dialect.is_streamed(location) else 8 * WINDOW
     cuts: list[tuple[int, int, int, int]] = []
     fits: dict[str, str | None] = {}
     with opened(file, variable) as raw:
         hashing = HashingFile(raw, pool)
+        if other := _find_other(raw, location):
+            return LandingFile(file, hashing.finish(), Header(other=other), False, (), {})
         reader = BlockReader(dialect.open_utf8(hashing, location), dialect, window=WINDOW)
         record = reader.header()
+        header = read_header(record)
         base, row, records = 0, 1, 0
         if tail:
             base, row, before = tail
-            raw.seek(0 if is_streamed else base)
-            hashing = HashingFile(raw, pool, None if is_streamed else before)
-            text = dialect.open_utf8(hashing, location)
-            if is_streamed:
-                skip(text, base)
+            raw.seek(0)
+            hashing = HashingFile(raw, pool, before)
+            text = dialect.open_utf8(hashing, location, base)
             reader = BlockReader(text, dialect, window=WINDOW)
         start = base + reader.offset
         is_ascii = is_text = True
@@ -195,24 +166,27 @@ def scan_file(
     if record and len(record.fields or ()) < 2:
         fits["separator"] = _guess_separator(record, dialect)
     likely = {option: value for option, value in fits.items() if value}
-    header = read_header(record)
-    ranges = [FileRange(path, location, size, header.columns, *cut) for cut in cuts if cut[-1]]
-    return LandingFile(
-        path, size, modified_at, fingerprint, header, reader.is_open, tuple(ranges), likely
-    )
+    as_listed = (path, location, size, modified_at.isoformat())
+    ranges = [FileRange(*as_listed, header.columns, *cut) for cut in cuts if cut[-1]]
+    return LandingFile(file, fingerprint, header, reader.is_open, tuple(ranges), likely)
+
+
+def _find_other(raw: BinaryIO, location: str) -> str | None:
+    """What a file is that is no CSV."""
+    start = CsvDialect().open_utf8(raw, location).read(512)
+    raw.seek(0)
+    return next((what for form, what in _OTHERS.items() if re.match(form, start)), None)
 
 
 def _guess_separator(header: Record, dialect: CsvDialect) -> str | None:
     """The one that parts a header into the most names, of those that are in it more often."""
-    most, best = 1, None
-    declared = header.raw.count(dialect.separator.encode())
+    declared, names = header.raw.count(dialect.separator.encode()), {}
     for separator in _SEPARATORS:
         if separator != dialect.quote and header.raw.count(separator.encode()) > declared:
             strict = StrictReader(replace(dialect, separator=separator))
             [(_, fields)], _ = strict.read(header.raw, 0, 1, final=True)
-            if fields and len(fields) > most:
-                most, best = len(fields), separator
-    return best
+            names[separator] = len(fields or ())
+    return max((s for s in names if names[s] > 1), key=names.__getitem__, default=None)
 
 
 def unite(

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,8 +16,9 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from nbx_medallion.contracts.lineage import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
-from nbx_medallion.landing.dialect import UNREADABLE, CsvDialect, Readable, skip
-from nbx_medallion.landing.files import FileRange, changed
+from nbx_medallion.errors import marked_in_text
+from nbx_medallion.landing.dialect import UNREADABLE, CsvDialect
+from nbx_medallion.landing.files import FileRange, changed, check_unchanged
 from nbx_medallion.landing.parse import RecordParser
 from nbx_medallion.landing.records import WINDOW, BlockReader
 
@@ -35,13 +37,8 @@ def landing_records(spark: "SparkSession", scan: "LandingScan", all_at_once: boo
 
     Columns are each received one as string under its own name, `_corrupt_record` (the text of a
     malformed record, whose received columns are NULL), `_source_file` and `_row_number` (from 1 in
-    each file).
-
-    Args:
-        spark: The session.
-        scan: What is to be read.
-        all_at_once: Whether the engine works at all partitions of a frame from the start, however
-            many, each with memory of its own.
+    each file). `all_at_once`: whether the engine works at all partitions of a frame from the start,
+    however many, each with memory of its own.
     """
     plan = {
         "columns": scan.columns,
@@ -82,22 +79,18 @@ def read_range(
 ) -> Iterator[pa.RecordBatch]:
     """Read a range as batches with these columns; a LandingError if the file is not as scanned."""
     parser = RecordParser(columns, part.columns, part.path, dialect)
+    as_listed = (part.location, part.size_bytes, datetime.fromisoformat(part.modified_at))
     found = 0
     try:
         with open(part.location, "rb") as raw:
-            text: Readable = raw
-            if dialect.is_streamed(part.location):
-                text = dialect.open_utf8(raw, part.location)
-                skip(text, part.start)
-            else:
-                raw.seek(part.start)
+            check_unchanged(raw, *as_listed)
+            text = dialect.open_utf8(raw, part.location, part.start)
             blocks = BlockReader(text, dialect, window=WINDOW, length=part.length)
             for batch in parser.parse(blocks, part.first_row):
                 found += batch.num_rows
                 _read[0] += batch.num_rows
                 yield batch
-            if os.fstat(raw.fileno()).st_size != part.size_bytes:
-                raise EOFError("its size is another")
+            check_unchanged(raw, *as_listed)
         if found != part.records:
             raise EOFError(f"it has {found} records where {part.records} were counted")
     except UNREADABLE as error:
@@ -108,7 +101,7 @@ class LandingCsvSource(DataSource):
     """The data source. Option `plan`: the columns, the dialect and the partitions, as JSON."""
 
     def schema(self) -> StructType:
-        """The received columns, then `_corrupt_record`, `_source_file` and `_row_number`."""
+        """See `landing_records`."""
         texts = (*json.loads(self.options["plan"])["columns"], CORRUPT_RECORD, SOURCE_FILE)
         fields = [StructField(name, StringType()) for name in texts]
         return StructType([*fields, StructField(ROW_NUMBER, LongType())])
@@ -128,13 +121,14 @@ class _Reader(DataSourceReader):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         columns, dialect = self.plan["columns"], CsvDialect(**self.plan["dialect"])
         waiting, size = list[pa.RecordBatch](), 0
-        for part in partition.value:
-            for batch in read_range(FileRange(*part), columns, dialect):
-                waiting.append(batch)
-                size += batch.nbytes
-                if size >= WINDOW:
-                    yield from _joined(waiting)
-                    waiting, size = [], 0
+        with marked_in_text():
+            for part in partition.value:
+                for batch in read_range(FileRange(*part), columns, dialect):
+                    waiting.append(batch)
+                    size += batch.nbytes
+                    if size >= WINDOW:
+                        yield from _joined(waiting)
+                        waiting, size = [], 0
         yield from _joined(waiting)
 
 

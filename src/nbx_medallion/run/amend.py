@@ -1,23 +1,22 @@
 """What a person tells the lakehouse: take a file out, accept what is there."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 from nbx_medallion.config import MedallionConfigLoader
-from nbx_medallion.contracts.definition import definition_changes, definition_hash
+from nbx_medallion.contracts.definition import definition_changes
 from nbx_medallion.contracts.lineage import BATCH_ID, SOURCE_FILE
 from nbx_medallion.contracts.source import Source
 from nbx_medallion.errors import ConfigurationError, TableError, did_you_mean
 from nbx_medallion.landing import book
-from nbx_medallion.landing.book import Event
-from nbx_medallion.run.survey import EVENTS, RUNS, Lakehouse, definition_of, read_books
+from nbx_medallion.landing.book import Book, Event, read_book
+from nbx_medallion.run.plan import Step
+from nbx_medallion.run.survey import EVENTS, Lakehouse, definition_of
+from nbx_medallion.tables.log import Record
 from nbx_medallion.tables.run import RunTables
 
 
-@dataclass(frozen=True)
+@dataclass
 class Amending:
     """What a person tells, in a command of an id, and why."""
 
@@ -25,6 +24,9 @@ class Amending:
     config: MedallionConfigLoader
     run_id: str
     why: str
+
+    def __post_init__(self) -> None:
+        self._run = self.lakehouse.run = RunTables(self.run_id, self.config.environment)
 
     def retract(self, source: str, path: str, location: str | None = None) -> list[Event]:
         """Note that the records of a file are to be taken out: the next run does it.
@@ -35,10 +37,7 @@ class Amending:
             location: Which one, where several files had records under this path.
 
         Returns:
-            What was noted: an event for each delivery of the file.
-
-        Raises:
-            UserError: There is no such source or file, or several.
+            An event for each delivery of the file; a `UserError` where there is no one such.
         """
         known = {one.name: one for one in self.config.declared.sources}
         if source not in known:
@@ -46,20 +45,16 @@ class Amending:
                 f"{source}: expected a source, one of: {', '.join(known)}."
                 f"{did_you_mean(source, known)}"
             )
-        self.lakehouse.put_back([EVENTS])
-        found = read_books(self.lakehouse, self.lakehouse.noted(), known[source])
+        found = self._received(known[source])
         events = book.retract(found, path, location, self.why)
-        self._save(EVENTS, [asdict(event) for event in events])
+        self.lakehouse.save(EVENTS, [asdict(event) for event in events])
         return events
 
     def adopt(self, table: str) -> str:
-        """Accept what is there: in bronze somebody's change of data, else a changed definition.
+        """Accept somebody's change of data in bronze, elsewhere a changed definition.
 
         Returns:
-            What was accepted, in a sentence.
-
-        Raises:
-            UserError: There is nothing to accept.
+            What was accepted, in a sentence; a `UserError` where there is nothing.
         """
         declared = self.config.declared
         known = [*declared.tables, *(model.table for model in declared.models)]
@@ -73,21 +68,21 @@ class Amending:
             return self._adopt_rows(source)
         lines, told = {}, list[str]()
         for one in source.silver if source else (table,):
-            log, now = self.lakehouse.log(one), definition_of(declared, one)
+            log, (made_by, now) = self.lakehouse.log(one), definition_of(declared, one)
             record, status = log.last_record(), log.status()
             if record is None or status.name != "as left":
                 raise TableError(
                     f"{one}: expected a table as this pipeline left it, found it {status.name}."
                     " Only a changed definition can be accepted: run to have the table made again."
                 )
-            if record.definition != definition_hash(now):
+            if record.definition != made_by:
                 told += definition_changes(log.definition(), now)
-            lines[one] = self._line(log.head, definition_hash(now), record.inputs)
+            lines[one] = Record(log.head, made_by, record.inputs)
         if not told:
             raise TableError(
                 f"{table}: expected a definition that changed, found none. Nothing to accept."
             )
-        self._keep(f"adopt {table}", lines)
+        self._adopt(table, lines)
         return f"{table}: accepted without being made again: {', '.join(dict.fromkeys(told))}"
 
     def _adopt_rows(self, source: Source) -> str:
@@ -100,7 +95,7 @@ class Amending:
             )
         rows = self.lakehouse.table(source.raw).load().groupBy(SOURCE_FILE, BATCH_ID).count()
         there = {(row[SOURCE_FILE], row[BATCH_ID]): row["count"] for row in rows.collect()}
-        known = read_books(self.lakehouse, self.lakehouse.noted(), source)
+        known = self._received(source)
         lost = {
             one.id: one.records - there.get(one.id, 0) for one in known.deliveries() if one.counts
         }
@@ -112,37 +107,20 @@ class Amending:
             for (path, batch), records in lost.items()
             if records
         ]  # fmt: skip
-        self._save(EVENTS, [asdict(event) for event in gone])
-        self._keep(f"adopt {source.raw}", {source.raw: self._line(log.head, None, {})})
+        self.lakehouse.save(EVENTS, [asdict(event) for event in gone])
+        self._adopt(source.raw, {source.raw: Record(log.head, None, {})})
         return (
             f"{source.raw}: accepted as it is, {sum(lost.values()):,} records fewer. Silver follows"
             " in the next run."
         )
 
-    def _line(self, version: int, made_by: str | None, inputs: Mapping[str, int]) -> dict[str, Any]:
-        return {
-            "action": "skip",
-            "reason": f"adopted: {self.why}",
-            "version": version,
-            "made_by": made_by,
-            "inputs": dict(inputs),
-        }
+    def _received(self, source: Source) -> Book:
+        found = read_book(self.lakehouse.events(source, self.lakehouse.log(source.raw)))
+        self.lakehouse.put_back()
+        return found
 
-    def _keep(self, what: str, lines: Mapping[str, Any]) -> None:
-        run = {
-            "run_id": self.run_id,
-            "environment": self.config.environment,
-            "pipelines": what,
-            "started_at": datetime.now(UTC),
-            "seconds": 0.0,
-            "status": "succeeded",
-            "error": None,
-            "git_sha": None,
-            "engine": None,
-            "plan": json.dumps(lines),
-        }
-        self._save(RUNS, [run])
-
-    def _save(self, table: str, rows: list[dict[str, Any]]) -> None:
-        self.lakehouse.table(table).run = RunTables(self.run_id, self.config.environment)
-        self.lakehouse.save(table, rows)
+    def _adopt(self, table: str, lines: Mapping[str, Record]) -> None:
+        step = Step("skip", f"adopted: {self.why}")
+        self.lakehouse.save_run(
+            self._run, f"adopt {table}", {one: (step, record) for one, record in lines.items()}
+        )

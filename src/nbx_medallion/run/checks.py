@@ -1,7 +1,7 @@
 """What is checked: contracts and graph before a run, and that every record is accounted for."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 PROFILE = ".silver_profile"
+_Kind = TypeVar("_Kind")
+_HEADER = (
+    "| table | rows in | rows out | quarantined | superseded | version |",
+    "|---|--:|--:|--:|--:|--:|",
+)
 
 
-def delta_table(catalog: DataCatalog, name: str) -> DeltaTableDataset:
-    """The Delta table of a name in the catalog.
-
-    Raises:
-        UserError: The catalog declares it otherwise, or not at all.
-    """
+def get_dataset(catalog: DataCatalog, name: str, kind: type[_Kind]) -> _Kind:
+    """The dataset of a name in the catalog; a `UserError` where it is not of this kind."""
     dataset = catalog.get(name)
-    if not isinstance(dataset, DeltaTableDataset):
+    if not isinstance(dataset, kind):
         raise ConfigurationError(
-            f"{name}: expected a DeltaTableDataset in the catalog, found"
-            f" {type(dataset).__name__}. Restore its entry or pattern in catalog.yml."
+            f"{name}: expected a {kind.__name__} in the catalog, found {type(dataset).__name__}."
+            " Restore its entry or pattern in catalog.yml."
         )
     return dataset
 
@@ -60,7 +61,7 @@ def table_inputs(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, tuple[st
             if is_passed_on or name.endswith(PROFILE):
                 in_memory[name] = made_from
                 continue
-            table = delta_table(catalog, name).table_name
+            table = get_dataset(catalog, name, DeltaTableDataset).table_name
             source = Source.of_table(table)
             of_source = (source.raw,) if source and table != source.raw else ()
             found[table] = of_source if source else made_from
@@ -87,8 +88,8 @@ def check_contracts(declared: Declarations, inputs: Mapping[str, tuple[str, ...]
 
 def check_limits(
     source: Source,
-    limits: Iterable[Limit],
-    records: "DataFrame",
+    limits: Collection[Limit],
+    records: DeltaTableDataset,
     quarantine: DeltaTableDataset,
     step: Step,
 ) -> list[str]:
@@ -96,8 +97,8 @@ def check_limits(
 
     Args:
         source: The source of the records.
-        limits: The limits.
-        records: The records, as received.
+        limits: Those of its contract.
+        records: As received.
         quarantine: The rejected ones.
         step: Its pending batches are judged, each by itself, and in a rebuild all together too.
 
@@ -107,7 +108,9 @@ def check_limits(
     Raises:
         UserError: A limit of severity `error` is exceeded.
     """
-    received, rejected = (_by_batch(frame) for frame in (records, quarantine.load()))
+    if not limits:
+        return []
+    received, rejected = (_by_batch(one.load()) for one in (records, quarantine))
     judged = {
         f"batch {one}": (rejected.get(one, 0), received.get(one, 0))
         for one in sorted(received if step.pending is None else step.pending)
@@ -140,14 +143,7 @@ def _by_batch(frame: "DataFrame") -> dict[str, int]:
 
 
 def check_row_count(table: str, rows: int, limits: Collection[Limit]) -> list[str]:
-    """Compare how many rows a table is about to have with the limits of its contract.
-
-    Returns:
-        A sentence for each limit of severity `warning` that is exceeded.
-
-    Raises:
-        UserError: A limit of severity `error` is exceeded.
-    """
+    """Compare how many rows a table is about to have with limits, as `check_limits` does."""
     told = []
     for limit in limits:
         if limit.is_broken(rows):
@@ -177,11 +173,7 @@ def _top_reasons(quarantine: DeltaTableDataset, most: int = 5) -> str:
 
 
 def check_balance(what: str, received: int, parts: Mapping[str, int]) -> None:
-    """Compare how many records of something went in with how many are where.
-
-    Raises:
-        UserError: They differ.
-    """
+    """Raise a `UserError` unless as many records of something went in as are in its parts."""
     found = sum(parts.values())
     if found == received:
         return
@@ -194,3 +186,36 @@ def check_balance(what: str, received: int, parts: Mapping[str, int]) -> None:
         " full_refresh=true to make silver again; if it does not balance then, report it with this"
         " message."
     )
+
+
+def check_run(run_id: str, ledger: Iterable[Mapping[str, Any]], expected: Iterable[str]) -> str:
+    """Check a run by its ledger rows, and give them as a Markdown table.
+
+    A task that was retried has entered its tables again: the last state of each table counts.
+
+    Raises:
+        UserError: A table that is expected is missing, or records are not accounted for.
+    """
+    in_order = sorted(ledger, key=lambda row: row["delta_version_after"])
+    rows = {row["table_name"]: row for row in in_order}
+    missing = sorted(set(expected) - rows.keys())
+    if missing:
+        raise TableError(
+            f"Run {run_id} is not whole: the ledger has no entry for {', '.join(missing)}. Look at"
+            " the tasks of the job run: one failed, or another run id was passed to it."
+        )
+    for source in dict.fromkeys(filter(None, map(Source.of_table, sorted(rows)))):
+        received, cleaned = rows[source.raw], rows[source.clean]
+        parts = {source.clean: cleaned["rows_out"]}
+        parts |= {part: cleaned[f"rows_{part}"] for part in ("quarantined", "superseded")}
+        read = {f"read for {source.clean}": cleaned["rows_in"]}
+        check_balance("received", received["rows_in"], {source.raw: received["rows_out"]})
+        check_balance(source.raw, cleaned["rows_in"], parts)
+        check_balance(source.raw, received["rows_out"], read)
+    lines = [f"Run `{run_id}` is whole and balances.", "", *_HEADER]
+    lines += [
+        f"| {name} | {row['rows_in']:,} | {row['rows_out']:,} | {row['rows_quarantined']:,}"
+        f" | {row['rows_superseded']:,} | {row['delta_version_after']} |"
+        for name, row in sorted(rows.items())
+    ]
+    return "\n".join(lines)

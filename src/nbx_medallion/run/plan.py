@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nbx_medallion.contracts.definition import definition_changes, definition_hash
+from nbx_medallion.contracts.definition import definition_changes
 from nbx_medallion.contracts.source import Source
 from nbx_medallion.errors import TableError
 from nbx_medallion.landing.book import Book
 from nbx_medallion.landing.inbox import Receipt
 from nbx_medallion.tables.log import Log, Status
-
-Action = Literal["skip", "extend", "rebuild"]
-Batches = frozenset[str]
-Delivery = tuple[str, str]
+from nbx_medallion.tables.run import Definition
 
 
 @dataclass(frozen=True)
@@ -24,16 +21,15 @@ class Step:
 
     Attributes:
         reason: Why, in words.
-        batches: Of silver that is extended: the batches that it takes in.
-        pending: Of silver: the batches that clean does not have yet; None where there is no clean.
+        pending: Batches of its input that the table, of silver the clean one, does not have yet;
+            None where there is no table, or where they are not kept apart.
         going: Of bronze: the deliveries, as (path, batch), whose records are taken out.
     """
 
-    action: Action
+    action: Literal["skip", "extend", "rebuild"]
     reason: str
-    batches: Batches = frozenset()
-    pending: Batches | None = frozenset()
-    going: frozenset[Delivery] = frozenset()
+    pending: frozenset[str] | None = frozenset()
+    going: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def is_needed(self) -> bool:
@@ -42,53 +38,60 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a plan is made from.
+class Plan:
+    """What a run has to do, and what that follows from.
 
     Attributes:
         logs: Of each table that the run writes or reads.
         definitions: Of each table that the run writes; bronze has none.
         books: What was received of each source whose bronze is written.
-        receipts: What the landing of each holds that is new; None where this run may not receive.
+        receipts: What the landing of each holds that is new, also where this run, whose id is not
+            later than the newest batch, may not receive it.
         inputs: For each table that is written, in the order of writing, those it is made from.
         commits: For each table that is made from commits, the registry, the tables that have them.
-        unregistered: Whether such a table lacks one.
+        registered: Table, definition and content of the states that are in the registry.
+        extensible: Tables of gold that can be made from what was appended to their one input.
         full: Whether silver and what follows is asked to be made again.
+        steps: What happens to each table that is written.
     """
 
     run_id: str
     logs: Mapping[str, Log]
-    definitions: Mapping[str, Mapping[str, str]]
+    definitions: Mapping[str, Definition]
     books: Mapping[str, Book]
-    receipts: Mapping[str, Receipt | None]
+    receipts: Mapping[str, Receipt]
     inputs: Mapping[str, Sequence[str]]
     commits: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    unregistered: bool = False
+    registered: Collection[tuple[Any, ...]] = ()
+    extensible: Collection[str] = ()
     full: bool = False
-    _steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
 
-    def plan(self) -> dict[str, Step]:
-        """A step for each table that is written.
-
-        Raises:
-            UserError: Another program changed the data of a table, or records are missing.
-        """
+    def __post_init__(self) -> None:
+        """Make the steps; a `UserError` where others changed data, or records are missing."""
         for table, inputs in self.inputs.items():
             source = Source.of_table(table)
             if table in self.commits:
-                self._steps[table] = self._plan_registry(table)
+                self.steps[table] = self._plan_registry(table)
             elif source is None:
-                self._steps[table] = self._plan_made(table, inputs)
+                self.steps[table] = self._plan_made(table, inputs)
             elif table == source.raw:
-                self._steps[table] = self._plan_bronze(source)
-            elif table not in self._steps:
-                self._steps.update(dict.fromkeys(source.silver, self._plan_silver(source)))
-        return self._steps
+                self.steps[table] = self._plan_bronze(source)
+            elif table not in self.steps:
+                self.steps.update(dict.fromkeys(source.silver, self._plan_silver(source)))
+
+    def receipt(self, source: Source) -> Receipt | None:
+        """What this run receives of a source; None where it may not, or does not write bronze."""
+        book = self.books.get(source.name)
+        return self.receipts[source.name] if book and self.run_id > book.newest else None
+
+    def is_written(self, table: str) -> bool:
+        """True if the run writes a table."""
+        return table in self.steps and self.steps[table].is_needed
 
     def _plan_bronze(self, source: Source) -> Step:
-        log, book, receipt = self.logs[source.raw], self.books[source.name], None
+        log, book, receipt = self.logs[source.raw], self.books[source.name], self.receipt(source)
         refuse_foreign(log)
-        receipt = self.receipts[source.name]
         surplus = log.rows - book.records()
         if surplus < 0:
             raise TableError(
@@ -96,20 +99,21 @@ class Facts:
                 f" ops.landing_files, found {log.rows:,}: {-surplus:,} are missing. Restore the"
                 " table, or remove ops.landing_files too to have all files received again."
             )
-        going = receipt.replaced if receipt else frozenset()
+        going = replaced = receipt.replaced if receipt else frozenset()
         if surplus:
             going |= {one.id for one in book.deliveries() if not one.counts}
-        new = receipt.scan.records if receipt else 0
-        records = f"{new:,} new record{'' if new == 1 else 's'}"
         if not log.commits:
             return Step("rebuild", "no table yet", going=going)
         if going:
-            files = sorted({path for path, _ in receipt.replaced}) if receipt else []
+            files = sorted({path for path, _ in replaced})
             shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if files[3:] else "")
             why = [f"records of {shown} are replaced"] if files else []
             why += [f"{surplus:,} retracted records are taken out"] if surplus else []
             return Step("rebuild", "; ".join(why), going=going)
-        return Step("extend", records) if new else Step("skip", "nothing new")
+        new = receipt.scan.records if receipt else 0
+        if not new:
+            return Step("skip", "nothing new")
+        return Step("extend", f"{new:,} new record{'' if new == 1 else 's'}")
 
     def _plan_silver(self, source: Source) -> Step:
         bronze = self.logs[source.raw]
@@ -117,8 +121,8 @@ class Facts:
         reasons, changes, records = [], {}, {}
         for table in source.silver:
             log = self.logs[table]
-            record = records[table] = log.last_record()
-            if record:
+            if record := log.last_record():
+                records[table] = record
                 changes[table] = bronze.change_since(record.inputs[source.raw])
             if reason := self._why_remade(log):
                 reasons.append(reason)
@@ -126,38 +130,40 @@ class Facts:
                 reasons.append(f"{source.raw} was replaced in part")
         clean = changes.get(source.clean)
         pending = clean.batches if clean else None
-        before = self._steps.get(source.raw, Step("skip", ""))
+        before = self.steps.get(source.raw, Step("skip", ""))
         if before.is_needed and pending is not None:
             pending |= {self.run_id}
         if self.full:
-            return Step("rebuild", "asked for", pending=pending)
+            return Step("rebuild", "asked for", pending)
         if before.going:
             reasons.append(f"{source.raw} is replaced in part")
-        made = [record for record in (records[one] for one in source.silver[1:]) if record]
-        if not reasons and made[0].anew and made[0].inputs != made[1].inputs:
-            reasons.append("an earlier rebuild was cut short")
-        if reasons:
-            return Step("rebuild", "; ".join(dict.fromkeys(reasons)), pending=pending)
+        if not reasons:
+            superseded = records[source.superseded]
+            if superseded.anew and superseded.inputs != records[source.clean].inputs:
+                reasons.append("an earlier rebuild was cut short")
+        if reasons or pending is None:
+            return Step("rebuild", "; ".join(dict.fromkeys(reasons)), pending)
         if before.is_needed or not (clean and clean.same):
-            taken = pending or frozenset()
-            batches = f"{len(taken)} batch{'' if len(taken) == 1 else 'es'}"
-            return Step("extend", f"{batches} of {source.raw}", batches=taken, pending=pending)
-        return Step("skip", "nothing changed", pending=pending)
+            return Step("extend", f"{_batches(pending)} of {source.raw}", pending)
+        return Step("skip", "nothing changed", pending)
 
     def _plan_made(self, table: str, inputs: Sequence[str]) -> Step:
-        changed = [one for one in inputs if one in self._steps and self._steps[one].is_needed]
+        log = self.logs[table]
+        changed = [one for one in inputs if self.is_written(one)]
         for one in inputs:
-            if not (one in changed and self._steps[one].action == "rebuild" and self.full):
+            if not (one in changed and self.steps[one].action == "rebuild" and self.full):
                 refuse_foreign(self.logs[one])
         if self.full:
             return Step("rebuild", "asked for")
-        log = self.logs[table]
         if reason := self._why_remade(log):
             return Step("rebuild", reason)
-        if changed:
-            return Step("rebuild", f"{', '.join(changed)} is written")
         record = log.last_record()
         made_from = record.inputs if record else {}
+        is_alone = len(inputs) == 1 and table in self.extensible
+        if is_alone and (batches := self._appended(inputs[0], made_from)):
+            return Step("extend", f"{_batches(batches)} of {inputs[0]}", batches)
+        if changed:
+            return Step("rebuild", f"{', '.join(changed)} is written")
         moved = [
             one for one in inputs
             if one not in made_from or not self.logs[one].change_since(made_from[one]).same
@@ -166,11 +172,27 @@ class Facts:
             return Step("rebuild", f"{', '.join(moved)} changed")
         return Step("skip", "nothing changed")
 
+    def _appended(self, table: str, made_from: Mapping[str, int]) -> frozenset[str]:
+        """Batches that were appended to an input, or will be; none where it is another change."""
+        if table not in made_from:
+            return frozenset()
+        change, step = self.logs[table].change_since(made_from[table]), self.steps.get(table)
+        batches = change.batches
+        if step and step.is_needed:
+            batches |= step.pending or frozenset()
+        is_made_again = step is not None and step.action == "rebuild"
+        return batches if change.appended and not is_made_again else frozenset()
+
     def _plan_registry(self, table: str) -> Step:
-        waits = any(
-            one in self._steps and self._steps[one].is_needed for one in self.commits[table]
-        )
-        if waits or self.unregistered or not self.logs[table].commits:
+        models = self.commits[table]
+        states = {
+            (model, made["definition_hash"], made["content_hash"])
+            for model in models
+            for made in (commit.metadata for commit in self.logs[model].own())
+            if "content_hash" in made
+        }
+        is_behind = any(map(self.is_written, models)) or states - set(self.registered)
+        if is_behind or not self.logs[table].commits:
             return Step("extend", "datasets to register")
         return Step("skip", "nothing to register")
 
@@ -183,18 +205,18 @@ class Facts:
             return f"{log.table} was restored to before version {status.version}"
         if status.name == "unknown":
             return f"the log of {log.table} no longer tells what it was made from"
-        record, now = log.last_record(), self.definitions[log.table]
-        if record and record.definition != definition_hash(now):
+        record, (made_by, now) = log.last_record(), self.definitions[log.table]
+        if record and record.definition != made_by:
             return ", ".join(definition_changes(log.definition(), now)) or "its definition changed"
         return ""
 
 
-def refuse_foreign(log: Log) -> Status:
-    """How a table is.
+def _batches(batches: Collection[str]) -> str:
+    return f"{len(batches)} batch{'' if len(batches) == 1 else 'es'}"
 
-    Raises:
-        UserError: Another program changed its data.
-    """
+
+def refuse_foreign(log: Log) -> Status:
+    """How a table is; a `UserError` where another program changed its data."""
     status = log.status()
     if status.name == "foreign":
         found = next(commit for commit in log.commits if commit.version == status.version)
@@ -208,14 +230,3 @@ def refuse_foreign(log: Log) -> Status:
             f" written. Restore the table to version {found.version - 1}, or {again}."
         )
     return status
-
-
-def has_unregistered(models: Iterable[Log], registered: Collection[tuple[Any, ...]]) -> bool:
-    """True if a dataset has a state, (table, definition, content), that is not registered."""
-    return any(
-        (log.table, commit.metadata["definition_hash"], commit.metadata["content_hash"])
-        not in registered
-        for log in models
-        for commit in log.own()
-        if "content_hash" in commit.metadata
-    )

@@ -14,21 +14,23 @@ _SECONDS_A_LINE = 10.0
 
 
 @contextmanager
-def watched(
-    what: str, total: int | None = None, done: Callable[[], int] | None = None
-) -> Iterator[None]:
+def watched(what: str, total: int = 0, done: Callable[[], int] | None = None) -> Iterator[None]:
     """Show the progress of the block.
 
     Args:
         what: What is being done.
-        total: How many records there are to do, where that is known.
+        total: How many records there are to do, 0 where that is not known.
         done: Tells how many are done.
     """
     stopped = threading.Event()
     before = done() if done else 0
-    counted = (lambda: min(done() - before, total or 0)) if done and total else None
+
+    def count() -> int:
+        return min(done() - before, total) if done else 0
+
     show = _show_bar if sys.stderr.isatty() else _show_lines
-    thread = threading.Thread(target=show, args=(what, total, counted, stopped), daemon=True)
+    arguments = (what, total, count, stopped)
+    thread = threading.Thread(target=show, args=arguments, daemon=True)
     thread.start()
     try:
         yield
@@ -37,38 +39,31 @@ def watched(
         thread.join()
 
 
-def _show_bar(
-    what: str, total: int | None, done: Callable[[], int] | None, stopped: threading.Event
-) -> None:
+def _show_bar(what: str, total: int, done: Callable[[], int], stopped: threading.Event) -> None:
     if stopped.wait(_SECONDS_OF_SILENCE):
         return
     from rich import progress
     from rich.console import Console
 
     columns: list[progress.ProgressColumn] = [progress.TextColumn("{task.description}")]
-    if done:
+    if total:
         columns += [progress.BarColumn(), progress.MofNCompleteColumn()]
         columns += [progress.TextColumn("{task.fields[rate]} left"), progress.TimeRemainingColumn()]
     columns.append(progress.TimeElapsedColumn())
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total, rate="")
+        task = bar.add_task(what, total=total or None, rate="")
         while not stopped.wait(0.2):
             speed = bar.tasks[0].speed or 0
-            bar.update(task, completed=done() if done else 0, rate=f"{speed:,.0f} a second,")
+            bar.update(task, completed=done(), rate=f"{speed:,.0f} a second,")
 
 
-def _show_lines(
-    what: str, total: int | None, done: Callable[[], int] | None, stopped: threading.Event
-) -> None:
+def _show_lines(what: str, total: int, done: Callable[[], int], stopped: threading.Event) -> None:
     started = time.monotonic()
     while not stopped.wait(_SECONDS_A_LINE):
         seconds = time.monotonic() - started
-        if not done or not (count := done()):
+        if not (count := done()):
             logger.info("%s: %.0f s so far", what, seconds)
             continue
         rate = count / seconds
-        left = ((total or 0) - count) / rate
-        logger.info(
-            "%s: %s of %s records, %s a second, about %.0f s left",
-            what, f"{count:,}", f"{total:,}", f"{rate:,.0f}", left,
-        )  # fmt: skip
+        shown = f"{count:,} of {total:,} records, {rate:,.0f} a second"
+        logger.info("%s: %s, about %.0f s left", what, shown, (total - count) / rate)

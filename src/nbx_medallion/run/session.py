@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from inspect import signature
 from typing import Any, cast
@@ -24,12 +24,22 @@ from kedro.runner import ParallelRunner
 from nbx_medallion import engines
 from nbx_medallion.config import current_config
 from nbx_medallion.engines.sail import hidden
-from nbx_medallion.errors import ConfigurationError, TableError, UserError
+from nbx_medallion.errors import (
+    ConfigurationError,
+    TableError,
+    UserError,
+    did_you_mean,
+    find_marked,
+)
 from nbx_medallion.run.hooks import RunHooks, git_sha
 from nbx_medallion.run.survey import Lakehouse, Survey, take_survey
 
 # What Sail, Spark and Arrow say of a Parquet file that it cannot read.
 _UNREADABLE = re.compile(r"(?:Parquet error|FAILED_READ_FILE|Could not open Parquet)[^\n\"]*")
+# What went wrong in a dataset's own code; other errors of Kedro's are of the catalog.
+_IN_DATASET = re.compile(r"(?:[\w.@]+: )?Failed (?:while|during) ")
+_ENTRY = re.compile(r"[Dd]ataset '([^']+)'")
+_RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z(-[A-Za-z0-9_-]{1,64})?")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SECONDS_TO_STOP = 20  # a JVM that is being started is waited for
 _INTERRUPTED = (
@@ -44,22 +54,39 @@ class MedallionSession(KedroSession):
     _context: KedroContext | None = None
 
     def load_context(self) -> KedroContext:
-        """The context, made once: a run, and what was planned for it, have one configuration."""
+        """The context, made once: a run, and what was planned for it, have one configuration.
+
+        Raises:
+            UserError: The parameter ``run_id`` is given in another form.
+        """
         if self._context is None:
-            self._context = super().load_context()
+            context = super().load_context()
+            given = context.params["run_id"]
+            if given is not None and not _RUN_ID.fullmatch(str(given)):
+                raise ConfigurationError(
+                    f"run_id: expected YYYY-MM-DDTHH.MM.SS.mmmZ, with a suffix such as -42 where"
+                    f" needed, found {given!r}. Leave it out to have one made."
+                )
+            self._context = context
         return self._context
 
     def plan(self, pipeline_names: list[str] | None = None, **selection: Any) -> Survey:
         """Look at the tables and the landing: what would a run of such a selection do, and why.
 
-        Args:
-            pipeline_names: Names of registered pipelines, all layers by default.
-            **selection: The other filters that `run` takes.
+        It takes the names of registered pipelines, all layers by default, and the filters of `run`.
 
         Raises:
             UserError: There is no such selection, or see `take_survey`.
         """
-        return self._survey(pipeline_names, put_back=False, **selection)
+        # As Kedro does: only what is asked for is loaded, and that before the context.
+        pipelines.set_requested(pipeline_names or None)
+        catalog = self._catalog
+        self._refuse_parameters()
+        pipeline = _select(pipeline_names or ["__default__"], **selection)
+        # A dataset of Kedro 1.7 imports pandas to give a parameter.
+        params = self.load_context().params
+        params["run_id"] = params["run_id"] or self.session_id
+        return take_survey(pipeline, catalog, current_config().declared, params)
 
     @property
     def lakehouse(self) -> Lakehouse:
@@ -70,6 +97,17 @@ class MedallionSession(KedroSession):
     def _catalog(self) -> DataCatalog:
         with hidden("pandas"):  # Kedro 1.7 imports it to see that a parameter is no frame of it
             return cast(DataCatalog, self.load_context().catalog)
+
+    def _refuse_parameters(self) -> None:
+        """Refuse a parameter that is not declared."""
+        known = current_config().entries("parameters")
+        for name in self.store.get("runtime_params") or ():
+            if name not in known:
+                raise ConfigurationError(
+                    f"--params: expected any of {', '.join(sorted(known))}; found {name!r}."
+                    f"{did_you_mean(name, known)} Correct the name, or declare it in parameters.yml"
+                    " of conf/base or of the environment."
+                )
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run what is new or changed of a selection; stop the engine that the run started.
@@ -88,36 +126,16 @@ class MedallionSession(KedroSession):
         with ended_by_signals(), own_engine():
             started = datetime.now(UTC)
             _refuse_options(runner=runner, **selection)
-            survey = self._survey(names, **selection)
-            given = (self.store.get("runtime_params") or {}).get("git_sha")
-            sha = git_sha(self._project_path, given)
+            survey = self.plan(names, **selection)
+            survey.lakehouse.put_back()
+            sha = self.load_context().params["git_sha"] or git_sha(self._project_path)
             hooks = RunHooks(survey, current_config(), started, sha)
             self._hook_manager.register(hooks)
+            done: dict[str, Any] = {}
             with hooks.recorded(_first_line):
-                hooks.begin()
-                done: dict[str, Any] = {}
                 if needed := survey.needed():
                     done = super().run(pipeline_names=names, runner=runner, node_names=needed)
-                hooks.finish()
-            hooks.refuse_late()
             return done
-
-    def _survey(
-        self,
-        names: list[str] | None,
-        put_back: bool = True,
-        load_versions: object = None,
-        only_missing_outputs: bool = False,
-        **selection: Any,
-    ) -> Survey:
-        # As Kedro does: only what is asked for is loaded, and that before the context.
-        pipelines.set_requested(names or None)
-        catalog = self._catalog
-        pipeline = _select(names or ["__default__"], **selection)
-        # A dataset of Kedro 1.7 imports pandas to give a parameter.
-        params = self.load_context().params
-        params["run_id"] = params["run_id"] or self.session_id
-        return take_survey(pipeline, catalog, current_config().declared, params, put_back)
 
 
 @contextmanager
@@ -153,7 +171,8 @@ def ended_by_signals() -> Iterator[None]:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         interrupted = True
-        os.write(2, _INTERRUPTED)
+        with suppress(OSError):
+            os.write(2, _INTERRUPTED)
         # What py4j and the threads of an engine say from here on is of the end, not of a fault.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         faulthandler.dump_traceback_later(_SECONDS_TO_STOP, exit=True, file=2)
@@ -174,11 +193,20 @@ def ended_by_signals() -> Iterator[None]:
 
 def find_user_error(error: BaseException) -> UserError | None:
     """The user's mistake behind an error and its chain of causes, None for a bug."""
+    mistake = _find_in_chain(error)
+    if isinstance(error, DatasetError) and not _IN_DATASET.match(str(error)):
+        return _explain_catalog(error, mistake)
+    return mistake
+
+
+def _find_in_chain(error: BaseException) -> UserError | None:
     chain: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in chain:
         if isinstance(cause, UserError):
             return cause
+        if marked := find_marked(str(cause)):
+            return marked
         if isinstance(cause, MissingConfigException | DatasetNotFoundError | yaml.YAMLError):
             return ConfigurationError(str(cause))
         chain.append(cause)
@@ -189,11 +217,17 @@ def find_user_error(error: BaseException) -> UserError | None:
                 f"A file of a table is damaged or gone: {unreadable[0].strip().rstrip('.')}."
                 " Restore it, or move the folder of its table away and run again."
             )
-    # What went wrong in a dataset's own code begins so; other errors are the catalog's.
-    in_dataset = str(error).startswith(("Failed while ", "Failed during "))
-    if isinstance(error, DatasetError) and not in_dataset:
-        return ConfigurationError(str(error))
     return None
+
+
+def _explain_catalog(error: DatasetError, mistake: UserError | None) -> UserError:
+    """The mistake in an entry of the catalog, with the file to correct."""
+    mistake = mistake or ConfigurationError(str(error).strip())
+    entry = _ENTRY.search(str(error))
+    if not entry:
+        return mistake
+    file = current_config().entries("catalog").get(entry[1], "catalog.yml of conf/base")
+    return ConfigurationError(f"{mistake} Correct {entry[1]} in {file}.")
 
 
 def _refuse_options(
@@ -218,11 +252,7 @@ def _refuse_options(
 
 
 def _select(names: list[str], namespaces: list[str] | None = None, **filters: Any) -> Pipeline:
-    """The steps of a selection, and the rest of a source's silver where it has a part of it.
-
-    Raises:
-        UserError: There are no such steps; the message has what there is to select from.
-    """
+    """The steps of a selection, and all of a source's silver where it has a part of it."""
     filters = {name: value for name, value in filters.items() if value}
     try:
         whole = sum((pipelines[name] for name in names), Pipeline([]))

@@ -3,8 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-
-from nbx_medallion.run.ledger import LedgerRow
+from typing import Any
 
 _MANY = 20
 
@@ -14,7 +13,7 @@ class RunReport:
     """What a run has to say at its end.
 
     Attributes:
-        rows: Ledger rows, in the order of writing.
+        rows: Those of `ops.run_ledger`, in the order of writing.
         changes: Rows that each table has more than before the run.
         why: Why each was written or left alone.
         notes: What a person should know, what has to be acted on first.
@@ -24,7 +23,7 @@ class RunReport:
 
     run_id: str
     environment: str
-    rows: list[LedgerRow] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, int] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -38,16 +37,16 @@ def render(report: RunReport, seconds: float, outcome: str = "") -> str:
     if report.notes:
         lines += ["Notes:", *(f"  {note}" for note in report.notes), ""]
     header = ("table", "action", "rows", "change", "version", "seconds", "why")
-    shown = [row for row in report.rows if len(report.rows) <= _MANY or row.action != "skip"]
+    shown = [row for row in report.rows if len(report.rows) <= _MANY or row["action"] != "skip"]
     table = [header] + [
         (
-            row.table_name,
-            row.action,
-            f"{row.rows_out:,}",
-            f"{change:+,}" if (change := report.changes.get(row.table_name, 0)) else "-",
-            str(row.delta_version_after),
-            f"{row.seconds:.1f}" if row.seconds else "-",
-            report.why.get(row.table_name, ""),
+            row["table_name"],
+            row["action"],
+            f"{row['rows_out']:,}",
+            f"{change:+,}" if (change := report.changes.get(row["table_name"], 0)) else "-",
+            str(row["delta_version_after"]),
+            f"{row['seconds']:.1f}" if row["seconds"] else "-",
+            report.why.get(row["table_name"], ""),
         )
         for row in shown
     ]

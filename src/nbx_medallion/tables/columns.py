@@ -1,26 +1,22 @@
 """Columns of a Delta table: how log and SQL write them, and what becomes of them in a write."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbx_medallion.contracts.differences import Schema, schema_differences
-from nbx_medallion.contracts.lineage import BATCH_ID, SOURCE_FILE
 from nbx_medallion.contracts.model import Contract
 from nbx_medallion.errors import TableError
 
 if TYPE_CHECKING:
     import deltalake
+    from pyspark.sql import DataFrame, SparkSession
 
 _TO_SPARK = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
 _TO_DELTA: dict[str, Any] = {spark: delta for delta, spark in _TO_SPARK.items()} | {
     "array<string>": {"type": "array", "elementType": "string", "containsNull": True}
 }
-
-# Sail 0.7.2 takes seconds to see which files of a table a longer list replaces, minutes for 3,000
-# values: tests/tables/test_sail_traps.py tells when it does not.
-_MANY = 50
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,15 @@ def to_sql(columns: Columns) -> str:
     )
 
 
+def to_frame(
+    session: "SparkSession", rows: Iterable[Mapping[str, Any]], schema: Schema
+) -> "DataFrame":
+    """Rows as a frame, with the columns of a schema."""
+    values = [tuple(row[name] for name, _ in schema) for row in rows]
+    ddl = ", ".join(f"{quoted(name)} {kind}" for name, kind in schema)
+    return session.createDataFrame(values, ddl)
+
+
 def quoted(name: str) -> str:
     """A column name as SQL takes it, whatever it holds."""
     return "`" + name.replace("`", "``") + "`"
@@ -72,32 +77,6 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """A text as SQL takes it, whatever it holds."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
-
-
-def any_of(column: str, values: Iterable[str]) -> str:
-    """A condition in SQL: the column has one of these values."""
-    return _any_of(quoted(column), values)
-
-
-def any_pair(pairs: Iterable[tuple[str, str]]) -> str:
-    """A condition in SQL: the record is of one of these (file, batch) pairs; empty for none."""
-    known = set(pairs)
-    if not known:
-        return ""
-    # No batch has a slash. The first two parts let engines leave out files of the table; an OR of
-    # a part for each of 1,000 batches ends the process on Sail 0.7.2.
-    names = [f"{batch}/{file}" for file, batch in known]
-    batches, files = {batch for _, batch in known}, {file for file, _ in known}
-    pair = _any_of(f"concat({quoted(BATCH_ID)}, '/', {quoted(SOURCE_FILE)})", names)
-    return f"({any_of(BATCH_ID, batches)} AND {any_of(SOURCE_FILE, files)} AND {pair})"
-
-
-def _any_of(term: str, values: Iterable[str]) -> str:
-    texts = [literal(value) for value in sorted(values)]
-    condition = f"{term} IN ({', '.join(texts)})" if texts else "false"
-    if len(texts) <= _MANY:
-        return condition
-    return f"({term} >= {texts[0]} AND {term} <= {texts[-1]} AND if({condition}, true, false))"
 
 
 def planned_columns(
@@ -132,11 +111,7 @@ def planned_columns(
 
 
 def check_contract(contract: Contract, found: Columns, location: str) -> None:
-    """Refuse a contract that has moved on from its table's columns, but for added nullable ones.
-
-    Raises:
-        UserError: It has; the message lists every difference.
-    """
+    """Refuse a contract that has left its table's columns, but for added nullable ones."""
     place = {column.name: at for at, column in enumerate(found)}
     required = {column.name for column in contract.columns if column.required}
     expected = [item for item in contract.schema if item[0] in place or item[0] in required]

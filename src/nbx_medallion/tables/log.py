@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -119,11 +119,6 @@ class Log:
         """The newest version, -1 where there is no table."""
         return self.commits[-1].version if self.commits else -1
 
-    def until(self, version: int, rows: int) -> Log:
-        """The log as it was at a version, with so many rows."""
-        kept = [commit for commit in self.commits if commit.version <= version]
-        return replace(self, commits=kept, rows=rows)
-
     def own(self) -> list[Commit]:
         """The commits of this project, oldest first."""
         return [commit for commit in self.commits if commit.metadata]
@@ -171,7 +166,7 @@ class Log:
             if commit is None or at < version:
                 break
             if commit.metadata:
-                batches.add(commit.metadata["run_id"])
+                batches.update(commit.metadata.get("batches", [commit.metadata["run_id"]]))
                 appended &= commit.metadata["kind"] == "append"
                 same = False
             elif commit.is_foreign:

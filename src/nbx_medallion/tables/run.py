@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+#: Hash and text of what defines the content of a table.
+Definition = tuple[str, Mapping[str, str]]
+
 
 @dataclass(frozen=True)
 class Write:
@@ -31,7 +34,7 @@ class Way:
 
     Attributes:
         mode: As `Target.write` has it.
-        where: Gives the condition of the rows that are replaced; None for all.
+        where: Gives the condition of the rows that are replaced, empty for none; None for all.
         anew: Whether the table is made from nothing.
     """
 
@@ -40,17 +43,18 @@ class Way:
     anew: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunTables:
     """What a run knows of its tables, each named ``<schema>.<table>``.
 
     Attributes:
         git_sha: The commit that is checked out, None outside git.
         inputs: For each table that is written, those that it is made from.
-        definitions: Hash and text of what defines each table that is written; bronze has none.
+        definitions: Of each table that is written; bronze has none.
         found: Version and rows of each table as the run found it, or left it.
         ways: How tables are written that are not always written the same way.
-        batches: Batches that the silver tables of a source take in, by its name; None for all.
+        batches: Batches of its input that a table takes in that is extended.
+        carried: What the commits of a table carry beside the usual, as JSON values.
         written: What was done to each table that was saved.
         watch: Shows the progress of writing a table.
         judge: Is told how many rows a table would have whose contract limits them; may raise.
@@ -60,14 +64,14 @@ class RunTables:
     environment: str
     git_sha: str | None = None
     inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    definitions: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    definitions: Mapping[str, Definition] = field(default_factory=dict)
     found: dict[str, tuple[int, int]] = field(default_factory=dict)
     ways: dict[str, Way] = field(default_factory=dict)
-    batches: dict[str, list[str] | None] = field(default_factory=dict)
+    batches: dict[str, list[str]] = field(default_factory=dict)
+    carried: dict[str, dict[str, Any]] = field(default_factory=dict)
     written: dict[str, Write] = field(default_factory=dict)
     watch: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
     judge: Callable[[str, int], None] = lambda table, rows: None
-    _notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
 
     def version(self, table: str) -> int | None:
@@ -85,10 +89,6 @@ class RunTables:
             self.written[table] = Write(old.before, made.after, made.rows, seconds)
             self.found[table] = made.after, made.rows
 
-    def note(self, table: str, **metadata: Any) -> None:
-        """Have the commits of a table carry something more, as JSON values."""
-        self._notes[table] = self._notes.get(table, {}) | metadata
-
     def metadata(self, table: str) -> dict[str, Any]:
         """What a commit of a table carries, what it is made from and by included."""
         made_by, defined_by = self.definitions.get(table, (None, {}))
@@ -102,5 +102,5 @@ class RunTables:
             "defined_by": defined_by,
             "inputs": {name: {"version": v, "rows": rows} for name, (v, rows) in inputs.items()},
             "anew": table in self.ways and self.ways[table].anew,
-            **self._notes.get(table, {}),
+            **self.carried.get(table, {}),
         }

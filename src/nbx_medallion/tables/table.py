@@ -14,7 +14,15 @@ from uuid import uuid4
 
 from nbx_medallion.engines import runs_delta_on_spark
 from nbx_medallion.errors import TableError
-from nbx_medallion.tables.columns import Columns, from_json, literal, quoted, to_delta, to_sql
+from nbx_medallion.tables.columns import (
+    Columns,
+    from_json,
+    literal,
+    quoted,
+    to_delta,
+    to_frame,
+    to_sql,
+)
 from nbx_medallion.tables.log import Commit, Log
 
 if TYPE_CHECKING:
@@ -43,7 +51,11 @@ class Table:
         return runs_delta_on_spark(self.session())
 
     def exists(self) -> bool:
-        """Whether there is such a table that was ever filled; a killed run may leave another.
+        """Whether there is such a table; errors as in `current`."""
+        return self.current() is not None
+
+    def current(self) -> int | None:
+        """The current version, None for a table that was never filled, as a killed run leaves one.
 
         Raises:
             UserError: The engine is not Spark, or the catalog is missing or closed to the user.
@@ -55,15 +67,12 @@ class Table:
             )
         with self._asking("the catalog could not be asked for the table"):
             is_there = self.session().catalog.tableExists(self.location)
-        return is_there and self.latest().operation not in _CREATING
-
-    def latest(self) -> Commit:
-        """The commit that made the current version."""
-        return self.history(1)[0]
+        last = self.history(1)[0] if is_there else None
+        return last.version if last and last.operation not in _CREATING else None
 
     def version(self) -> int:
         """The current version."""
-        return self.latest().version
+        return self.history(1)[0].version
 
     def commits(self) -> list[Commit]:
         """The commits that this project made, oldest first; none where there is no table."""
@@ -73,38 +82,26 @@ class Table:
         """What the log tells; an empty one where there is no table."""
         if not self.exists():
             return Log(self.location)
-        commits = sorted(self.history(), key=lambda commit: commit.version)
-        return Log(self.location, commits, self.row_count())
+        return Log(self.location, self.history()[::-1], self.row_count())
 
     def history(self, limit: int | None = None) -> list[Commit]:
-        """Commits, whoever made them, newest first, as far as the log keeps them.
-
-        Raises:
-            UserError: An earlier version of this project made the table.
-        """
-        return self._read_history(self._history(limit))
-
-    def _history(self, limit: int | None) -> list[dict[str, Any]]:
-        last = f" LIMIT {limit}" if limit else ""
-        rows = self.session().sql(f"DESCRIBE HISTORY {self._sql_name}{last}").collect()
-        return [row.asDict() for row in rows]
-
-    def _read_history(self, entries: list[dict[str, Any]]) -> list[Commit]:
-        commits = [_read_commit(entry) for entry in entries]
+        """Commits, newest first, whoever made them; a `UserError` for a table of version 0.1."""
+        commits = [_read_commit(entry) for entry in self._history(limit)]
         if any("kind" not in commit.metadata for commit in commits if commit.metadata):
             raise TableError(
                 f"{self.location}: expected a table of this version of the pipeline, found one of"
                 " version 0.1, whose tables cannot be continued. Move the folder of all tables"
                 " away, or drop them, and run again."
             )
-        return commits
+        return sorted(commits, key=lambda commit: -commit.version)
+
+    def _history(self, limit: int | None) -> list[dict[str, Any]]:
+        last = f" LIMIT {limit}" if limit else ""
+        rows = self.session().sql(f"DESCRIBE HISTORY {self._sql_name}{last}").collect()
+        return [row.asDict() for row in rows]
 
     def restore(self, version: int) -> None:
-        """Make the rows what they were at a version, in a commit of its own.
-
-        Raises:
-            UserError: Log or files of that version are gone.
-        """
+        """Make the rows what they were at a version, in a commit; a `UserError` if that is gone."""
         try:
             self._restore(version)
         except Exception as error:
@@ -118,23 +115,23 @@ class Table:
     def _restore(self, version: int) -> None:
         self.session().sql(f"RESTORE TABLE {self._sql_name} TO VERSION AS OF {version}")
 
-    def rows(self, columns: list[str] | None = None) -> list[dict[str, Any]]:
-        """All rows of a small table; times are in UTC."""
-        found = self.read().select(*columns) if columns else self.read()
-        return [_in_utc(row.asDict()) for row in found.collect()]
+    def rows(
+        self, columns: list[str] | None = None, version: int | None = None
+    ) -> list[dict[str, Any]]:
+        """All rows of a small table at a version (default: now); times are in UTC."""
+        found = self.read(version).select(*(columns or "*")).collect()
+        return [{name: _in_utc(value) for name, value in row.asDict().items()} for row in found]
 
     def append_rows(
         self, rows: Sequence[Mapping[str, Any]], columns: Columns, metadata: Mapping[str, Any]
     ) -> None:
         """Append rows to the table, in one commit that carries metadata."""
-        ddl = ", ".join(f"{quoted(column.name)} {column.type}" for column in columns)
-        values = [tuple(row[column.name] for column in columns) for row in rows]
-        frame = self.session().createDataFrame(values, ddl)
+        frame = to_frame(self.session(), rows, [(column.name, column.type) for column in columns])
         self.write(frame, "append", {"userMetadata": json.dumps(metadata)})
 
-    def columns(self) -> Columns:
-        """The columns, in order."""
-        return from_json(self.session().table(self._sql_name).schema.json())
+    def columns(self, version: int | None = None) -> Columns:
+        """The columns at a version (default: now), in order."""
+        return from_json(self.read(version).schema.json())
 
     def row_count(self, version: int | None = None) -> int:
         """Rows at a version (default: now), from the statistics of the log."""
@@ -212,6 +209,10 @@ class PathTable(Table):
 
         return os.path.isdir(self.location) and DeltaTable.is_deltatable(self.location)
 
+    def current(self) -> int | None:
+        """The current version, None where there is no table."""
+        return self.version() if self.exists() else None
+
     def check(self) -> None:
         """Find what would make a read or a write fail: looks at folder, log and files.
 
@@ -251,12 +252,14 @@ class PathTable(Table):
     def _restore(self, version: int) -> None:
         self._open().restore(version)
 
-    def rows(self, columns: list[str] | None = None) -> list[dict[str, Any]]:
-        """All rows of a small table, read without an engine; times are in UTC."""
+    def rows(
+        self, columns: list[str] | None = None, version: int | None = None
+    ) -> list[dict[str, Any]]:
+        """All rows of a small table at a version, read without an engine; times are in UTC."""
         import pyarrow
         from pyarrow.parquet import ParquetFile
 
-        table = self._open()
+        table = self._open(version)
         names = columns or [field.name for field in table.schema().fields]
         rows: list[dict[str, Any]] = []
         for file in table.file_uris():
@@ -287,9 +290,9 @@ class PathTable(Table):
         if table.version() % _APPENDS_A_FILE == 0:
             table.optimize.compact()
 
-    def columns(self) -> Columns:
-        """The columns, in order."""
-        return from_json(self._open().schema().to_json())
+    def columns(self, version: int | None = None) -> Columns:
+        """The columns at a version (default: now), in order."""
+        return from_json(self._open(version).schema().to_json())
 
     def row_count(self, version: int | None = None) -> int:
         """Rows at a version (default: now), from the statistics of the log."""
@@ -363,9 +366,10 @@ class PathTable(Table):
         log = (f"_delta_log/{at:020}.json" for at in range(first, table.version() + 1))
         lost = [name for name in log if not (place / name).is_file()]
         files: Any = table.get_add_actions().to_struct_array().to_pylist()
-        for path, size in ((file["path"], file["size_bytes"]) for file in files):
-            if not (place / path).is_file() or (place / path).stat().st_size != size:
-                lost.append(path)
+        for file in files:
+            found = place / file["path"]
+            if not found.is_file() or found.stat().st_size != file["size_bytes"]:
+                lost.append(file["path"])
         return lost
 
     def _open(self, version: int | None = None) -> "DeltaTable":
@@ -391,27 +395,29 @@ class PathTable(Table):
 
 def _read_commit(entry: Mapping[str, Any]) -> Commit:
     """A commit from an entry of a table's history, as deltalake or Spark gives it."""
-    made = entry["timestamp"]
-    if isinstance(made, int):
-        made = datetime.fromtimestamp(made / 1000, UTC)
-    metadata = None
+    made, metadata, restored = entry["timestamp"], None, None
     with suppress(ValueError):
         metadata = json.loads(entry.get("userMetadata") or "")
-    ours = metadata if isinstance(metadata, dict) and "run_id" in metadata else {}
     metrics = entry.get("operationMetrics") or {}
-    rows = int(metrics.get("numOutputRows") or metrics.get("num_added_rows") or 0)
-    restored = None
     if entry["operation"] == "RESTORE":
         version = str((entry.get("operationParameters") or {}).get("version"))
         restored = int(version) if version.isdigit() else 0
-    user = entry.get("userName") or entry.get("engineInfo") or ""
     return Commit(
-        entry["version"], made.astimezone(UTC), rows, ours, entry["operation"], restored, user
+        entry["version"],
+        (_EPOCH + timedelta(milliseconds=made) if isinstance(made, int) else made).astimezone(UTC),
+        int(metrics.get("numOutputRows") or metrics.get("num_added_rows") or 0),
+        metadata if isinstance(metadata, dict) and "run_id" in metadata else {},
+        entry["operation"],
+        restored,
+        entry.get("userName") or entry.get("engineInfo") or "",
     )
 
 
 def _to_arrow(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Any:
-    """Rows as an Arrow table, by way of JSON: Arrow imports pandas, 0.2 s, for Python's values."""
+    """Rows as an Arrow table, by way of JSON: Arrow imports pandas, 0.2 s, for Python's values.
+
+    Arrow fails where pandas is hidden from it.
+    """
     import pyarrow
     from pyarrow.json import ParseOptions, read_json
 
@@ -440,12 +446,9 @@ def _values(column: Any) -> list[Any]:
     return [None if at is None else _EPOCH + timedelta(microseconds=at) for at in found]
 
 
-def _in_utc(row: dict[str, Any]) -> dict[str, Any]:
-    """A collected row with its times in UTC; Python's are without a zone, the computer's."""
-    zones = {
-        name: value.astimezone(UTC) for name, value in row.items() if isinstance(value, datetime)
-    }
-    return {**row, **zones}
+def _in_utc(value: Any) -> Any:
+    """A collected value; Python's times are without a zone, the computer's."""
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def _mapping(columns: Columns) -> dict[str, str]:

@@ -63,9 +63,9 @@ class Target:
                 program wrote the table meanwhile.
         """
         table, metadata = self.table, dict(self.metadata)
-        before = table.version() if table.exists() else None
-        if seen is not None:
-            self._refuse_moved(seen, before)
+        before = table.current()
+        if seen is not None and before not in (None, seen):
+            self._refuse_moved(seen)
         found = [] if before is None else table.columns()
         # Sail 0.7.2 checks NOT NULL before the filters of the frame: see decision 0005, and
         # tests/tables/test_sail_traps.py, which tells when every engine can have it.
@@ -82,10 +82,11 @@ class Target:
             if before is not None and all(same):
                 return Write(before, before, table.row_count())
         kept = {column.name for column in columns}
-        if found and any(column.name not in kept for column in found):
+        is_renamed = any(column.name not in kept for column in found)
+        if is_renamed:
             # A name is spelled in another case: all rows are written anew, under the new one.
             if mode == "append" or where:
-                frame = self._with_rest(frame, mode, where, before)
+                frame = self._with_rest(frame, where, before)
             mode, where = "replace", None
         metadata["kind"] = "append" if mode == "append" else "replace"
         # Sail 0.7.2 cannot write rows with an array beside rows that stay in a file:
@@ -94,13 +95,28 @@ class Target:
             if table.read(before).where(where).isEmpty():
                 mode = "append"
             else:
-                frame = self._with_rest(frame, mode, where, before)
+                frame = self._with_rest(frame, where, before)
             where = None
         options = {"userMetadata": json.dumps(metadata)} if self.metadata else {}
-        if where:
-            options["replaceWhere"] = where
+        options |= {"replaceWhere": where} if where else {}
+        options |= {"overwriteSchema": "true"} if is_renamed else {}
         with self._refusing_conflicts(), self._judged(frame, columns, judge) as judged:
-            self._commit(judged, mode, found, columns, options)
+            given = {name: quoted(name) for name in frame.columns}
+            whole = judged.selectExpr(
+                *(given.get(c.name, f"cast(NULL AS {c.type}) AS {quoted(c.name)}") for c in columns)
+            )
+            if before is None:
+                with self._made(columns) as made:
+                    empty = made.version()
+                    made.write(whole, "overwrite", options)
+                    # Sail 0.7.2 makes no commit of no row, but what it carries is news:
+                    # tests/tables/test_sail_traps.py tells when this can go.
+                    if made.version() == empty and self.metadata:
+                        made.append_rows([], columns, metadata)
+            else:
+                if not is_renamed:
+                    self._widen(found, columns)
+                table.write(whole, "append" if mode == "append" else "overwrite", options)
         return Write(before, table.version(), table.row_count())
 
     @contextmanager
@@ -132,7 +148,7 @@ class Target:
             UserError: As `write`.
         """
         table = self.table
-        before = table.version() if table.exists() else None
+        before = table.current()
         found = [] if before is None else table.columns()
         columns = planned_columns(self.contract, found, self.contract.schema, table.location)
         if only_new:
@@ -145,20 +161,15 @@ class Target:
         metadata = {**self.metadata, "kind": "append"} if self.metadata else {}
         with self._refusing_conflicts():
             if before is None:
-                with table.staged() as staged:
-                    own = {**self._statistics(columns), **self.properties}
-                    staged.create(columns, self.contract.description, own)
-                    staged.append_rows(rows, columns, metadata)
+                with self._made(columns) as made:
+                    made.append_rows(rows, columns, metadata)
             else:
                 self._widen(found, columns)
                 table.append_rows(rows, columns, metadata)
         return Write(before, table.version(), table.row_count())
 
-    def _refuse_moved(self, seen: int, now: int | None) -> None:
-        if now is None or now == seen:
-            return
-        since = [commit for commit in self.table.history() if commit.version > seen]
-        if any(commit.changes_data for commit in since):
+    def _refuse_moved(self, seen: int) -> None:
+        if any(made.changes_data for made in self.table.history() if made.version > seen):
             raise TableError(self._overtaken)
 
     @property
@@ -177,9 +188,7 @@ class Target:
                 raise
             raise TableError(self._overtaken) from error
 
-    def _with_rest(
-        self, frame: "DataFrame", mode: str, where: str | None, version: int | None
-    ) -> "DataFrame":
+    def _with_rest(self, frame: "DataFrame", where: str | None, version: int | None) -> "DataFrame":
         """The rows of a frame, and those of the table that stay, under the frame's spelling."""
         rest = self.table.read(version)
         if where:
@@ -188,22 +197,6 @@ class Target:
         rest = rest.toDF(*(spelled.get(name.lower(), name) for name in rest.columns))
         return rest.unionByName(frame, allowMissingColumns=True)
 
-    def _commit(
-        self, frame: "DataFrame", mode: str, old: Columns, new: Columns, options: dict[str, str]
-    ) -> None:
-        given = {name: quoted(name) for name in frame.columns}
-        frame = frame.selectExpr(
-            *(given.get(c.name, f"cast(NULL AS {c.type}) AS {quoted(c.name)}") for c in new)
-        )
-        if not old:
-            self._make(frame, new, options)
-            return
-        if {column.name for column in old} - {column.name for column in new}:
-            options["overwriteSchema"] = "true"
-        else:
-            self._widen(old, new)
-        self.table.write(frame, "append" if mode == "append" else "overwrite", options)
-
     def _widen(self, old: Columns, new: Columns) -> None:
         had = {column.name: column.nullable for column in old}
         added = [column for column in new if column.name not in had]
@@ -211,16 +204,13 @@ class Target:
         if added or loosened:
             self.table.alter(added, loosened)
 
-    def _make(self, frame: "DataFrame", columns: Columns, options: dict[str, str]) -> None:
-        own = {**self._statistics(columns), **self.properties}
+    @contextmanager
+    def _made(self, columns: Columns) -> Iterator[Table]:
+        """A new table without rows, for the block to fill."""
         with self.table.staged() as staged:
+            own = {**self._statistics(columns), **self.properties}
             staged.create(columns, self.contract.description, own)
-            made = staged.version()
-            staged.write(frame, "overwrite", options)
-            # Sail 0.7.2 makes no commit of no row, but what it carries is news:
-            # tests/tables/test_sail_traps.py tells when this can go.
-            if staged.version() == made and options:
-                staged.append_rows([], columns, json.loads(options["userMetadata"]))
+            yield staged
 
     def _statistics(self, columns: Columns) -> dict[str, str]:
         """The property that says which columns have statistics."""

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from nbx_medallion.pipelines import gold_core
 from nbx_medallion.pipelines.gold_core.nodes import build_customer_metrics
@@ -78,9 +78,29 @@ def test_averages_are_the_same_to_the_bit(
     )
 
 
+def test_new_batches_give_what_all_sales_give(engine_session: SparkSession) -> None:
+    def sales(*rows: tuple[str | None, str | None, str]) -> DataFrame:
+        amounts = [(c, None if a is None else Decimal(a), batch) for c, a, batch in rows]
+        return engine_session.createDataFrame(
+            amounts, "customer_id string, amount decimal(18,2), _batch_id string"
+        )
+
+    first = (("a", "1.10", "1"), ("a", "2.00", "1"), ("b", "0.30", "1"), (None, "5.00", "1"))
+    new = (("a", "-1.00", "2"), ("c", None, "3"), (None, "7.00", "3"), ("c", "0.10", "2"))
+    earlier = build_customer_metrics(sales(*first))
+    for batches, rows in ((["2", "3"], first + new), (["4"], first), (["2"], first)):
+        extended = build_customer_metrics(sales(*rows), earlier, batches)
+        assert extended.dtypes == earlier.dtypes
+        whole = build_customer_metrics(sales(*rows)).collect()
+        assert sorted(extended.collect()) == sorted(whole)
+
+
 def test_the_pipeline_reads_sales_and_writes_metrics() -> None:
     pipeline = gold_core.create_pipeline()
     assert [node.name for node in pipeline.nodes] == ["build_customer_metrics"]
-    assert pipeline.inputs() == {"silver_sales_clean"}
+    table = "gold_core_customer_metrics"
+    assert pipeline.inputs() == {
+        "silver_sales_clean", f"{table}_earlier", f"{table}_new_batches",
+    }  # fmt: skip
     assert pipeline.outputs() == {"gold_core_customer_metrics"}
     assert pipeline.nodes[0].tags == {"gold_core"}

@@ -158,6 +158,8 @@ def test_the_node_reads_commits_after_the_tables_are_written() -> None:
     ]
     assert pipeline.inputs() == {
         "silver_sales_clean",
+        "gold_core_customer_metrics_earlier",
+        "gold_core_customer_metrics_new_batches",
         "churn_model_v1.dataset_contract",
         "clv_model_v12.dataset_contract",
     }

@@ -11,7 +11,11 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 build_customer_metrics,
-                inputs="silver_sales_clean",
+                inputs=[
+                    "silver_sales_clean",
+                    "gold_core_customer_metrics_earlier",
+                    "gold_core_customer_metrics_new_batches",
+                ],
                 outputs="gold_core_customer_metrics",
                 name="build_customer_metrics",
             )
