@@ -12,9 +12,21 @@ from random import Random
 from typing import Any
 
 COLUMNS = ("order_id", "customer_id", "amount", "order_date", "product", "channel")
-OURS = ("_corrupt_record", "_source_file", "_row_number", "_ingested_at", "_batch_id", "_reasons")
-EXTRA = ("note", "Extra col", "preço (R$)", "a.b", "`q`", "", " ")
-SPOILED = ("order_id", "Amount", "_source_file", "_REASONS", "x\0", '"open', b"S\xe3o")
+OURS = (
+    "_corrupt_record", "_corrupt_reason", "_source_file", "_row_number", "_ingested_at",
+    "_batch_id", "_reasons",
+)  # fmt: skip
+EXTRA = ("note", " Extra col\u200b", "preço (R$)", "a.b", "`q`", "", " ")
+SPOILED = (
+    "order_id",
+    "amount\u00a0",
+    "Amount",
+    "_source_file",
+    "_REASONS",
+    "x\0",
+    '"open',
+    b"S\xe3o",
+)
 LINE_ENDS = (b"\n", b"\r\n", b"\r")
 BOM = b"\xef\xbb\xbf"
 
@@ -32,11 +44,11 @@ BAD_DATES = (
     "2024-02-30", "2023-02-29", "2024-13-01", "2024-00-10", "0000-01-01", "2024-1-2", "20240102",
     "02/01/2024", "2024-01-02T00:00:00", "today", "+2024-01-02", "-2024-01-02", "٢٠٢٤-01-02",
 )  # fmt: skip
-BLANK = ("", "", " ", "\t ", "\u00a0", "\u3000\u2003", "\n", "\ufeff")
+BLANK = ("", "", " ", "\t ", "\u00a0", "\u3000\u2003", "\n", "\ufeff", "\u200b", "\0", "\0 \0")
 PIECES = (
     "a", "Z", "0042", " ", ",", '"', '""', "\n", "\r\n", "\r", "\n\n", ";", "\t", "\\", "\\n", "'",
-    "é", "ção", "😀", "\u0301", "\u2028", "\x85", "\x0b", "\0", "\x1a", "\ufeff", "\ufffd", "NULL",
-    "%", "{}", "`", ".", "=", "#", "٣",
+    "é", "ção", "😀", "\u0301", "\u2028", "\x85", "\x0b", "\0", "\x1a", "\ufeff", "\u2060",
+    "\ufffd", "NULL", "%", "{}", "`", ".", "=", "#", "٣",
 )  # fmt: skip
 
 
@@ -44,6 +56,8 @@ Place = tuple[str, int]
 """File and row number of a record."""
 Record = Mapping[str, str | None] | str
 """Received values by column, or the text of a malformed record."""
+Raw = tuple[bytes, list[bytes] | str]
+"""A record's bytes, and its fields or what is wrong with its quotes."""
 
 # Making files.
 
@@ -195,15 +209,19 @@ _ONE_FIELD = re.compile(_FIELD)
 _LINE = re.compile(rb"[^\r\n]*")
 _AMOUNT = re.compile(r"([+-]?)0*([0-9]+)(?:\.([0-9]*?)0*)?")
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
+_INVISIBLE = "".join(map(chr, (0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F),
+                               *range(0x2060, 0x2065), *range(0x2066, 0x206A))))  # fmt: skip
 _SPACE = (
     "".join(c for c in map(chr, range(0x110000)) if unicodedata.category(c) in ("Zs", "Zl", "Zp"))
     + "\t\n\x0b\x0c\r\x85\ufeff"
+    + _INVISIBLE
 )
 
 
-def read_records(content: bytes) -> list[tuple[bytes, list[bytes] | None]]:
-    """Each record's bytes and fields; None where a quote does not close before a separator."""
-    records: list[tuple[bytes, list[bytes] | None]] = []
+def read_records(content: bytes) -> list[Raw]:
+    """Each record; its quotes are wrong where one does not close before a separator."""
+    records: list[Raw] = []
     at = 0
     while at < len(content):
         if content[at] in b"\r\n":
@@ -213,7 +231,7 @@ def read_records(content: bytes) -> list[tuple[bytes, list[bytes] | None]]:
         if whole is None:
             line = _LINE.match(content, at)
             assert line is not None
-            records.append((line[0], None))
+            records.append((line[0], _find_wrong_quote(content, at)))
             at = line.end()
             continue
         fields = []
@@ -228,17 +246,25 @@ def read_records(content: bytes) -> list[tuple[bytes, list[bytes] | None]]:
     return records
 
 
+def _find_wrong_quote(content: bytes, at: int) -> str:
+    while field := _ONE_FIELD.match(content, at):
+        at = field.end() + 1
+    quoted = _QUOTED.match(content, at)
+    if quoted is None or b"\n" in quoted[0] or b"\r" in quoted[0]:
+        return "quote not closed"
+    return "text after a closing quote"
+
+
 def _is_utf8(data: bytes) -> bool:
     return data.decode("utf-8", "replace").encode() == data
 
 
-def name_columns(record: tuple[bytes, list[bytes] | None]) -> tuple[str, ...] | None:
+def name_columns(record: Raw) -> tuple[str, ...] | None:
     """The columns that a header names; None where it cannot be mapped."""
     raw, fields = record
-    if fields is None or not _is_utf8(raw) or b"\0" in raw:
+    if isinstance(fields, str) or not _is_utf8(raw) or b"\0" in raw:
         return None
-    names = [one.decode() for one in fields]
-    names = [name if name.strip() else f"_c{at}" for at, name in enumerate(names)]
+    names = [one.decode().strip(_SPACE) or f"_c{at}" for at, one in enumerate(fields)]
     folded = [name.lower() for name in names]
     if len(set(folded)) < len(folded) or {name.lower() for name in OURS} & set(folded):
         return None
@@ -246,8 +272,9 @@ def name_columns(record: tuple[bytes, list[bytes] | None]) -> tuple[str, ...] | 
 
 
 def trim(value: str | None) -> str | None:
-    """A value without white space around it; None where nothing is left."""
-    return (value or "").strip(_SPACE) or None
+    """A value without what is invisible around it; None where nothing or NUL alone is left."""
+    is_given = (value or "").strip(_SPACE + "\0")
+    return value.strip(_SPACE) if value and is_given else None
 
 
 def read_amount(text: str) -> Decimal | None:
@@ -275,6 +302,7 @@ class Account:
     Attributes:
         columns: The received columns.
         bronze: The record as received, by place.
+        malformed: Why a record is, by place.
         batch: The batch of each file.
         silver: The typed values, by place.
         quarantine: The reasons, by place.
@@ -283,6 +311,7 @@ class Account:
 
     columns: dict[str, None] = field(default_factory=dict)
     bronze: dict[Place, Record] = field(default_factory=dict)
+    malformed: dict[Place, str] = field(default_factory=dict)
     batch: dict[str, str] = field(default_factory=dict)
     silver: dict[Place, tuple[Any, ...]] = field(default_factory=dict)
     quarantine: dict[Place, list[str]] = field(default_factory=dict)
@@ -316,16 +345,29 @@ def _receive(account: Account, file: SalesFile, spelling: dict[str, str]) -> Non
         spelling[name.lower()] = name
         account.columns[name] = None
     for row, (raw, fields) in enumerate(records[1:], start=1):
-        if names is None or fields is None or len(fields) != len(names) or not _is_utf8(raw):
+        why = _find_fault(raw, fields, names)
+        if why is not None or names is None or isinstance(fields, str):
             account.bronze[file.path, row] = raw.decode("utf-8", "replace")
+            account.malformed[file.path, row] = f"record: {why}"
         else:
             values = [one.decode() or None for one in fields]
             account.bronze[file.path, row] = dict(zip(names, values, strict=True))
 
 
+def _find_fault(raw: bytes, fields: list[bytes] | str, names: tuple[str, ...] | None) -> str | None:
+    if names is None:
+        return "header not mapped"
+    if isinstance(fields, str):
+        return fields
+    if not _is_utf8(raw):
+        return "bytes not in utf-8"
+    found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+    return None if len(fields) == len(names) else f"{found}, header has {len(names)}"
+
+
 def _judge(account: Account, place: Place, record: Mapping[str, str | None] | str) -> None:
     if isinstance(record, str):
-        account.quarantine[place] = ["record: malformed"]
+        account.quarantine[place] = [account.malformed[place]]
         return
     text = {name: trim(record.get(name)) for name in COLUMNS}
     amount = read_amount(text["amount"]) if text["amount"] else None
@@ -345,11 +387,16 @@ def _judge(account: Account, place: Place, record: Mapping[str, str | None] | st
 
 
 def _supersede(account: Account) -> None:
-    latest: dict[str, Place] = {}
-    keyed = [(place, row[0]) for place, row in account.silver.items() if row[0] is not None]
-    for place, key in sorted(keyed, key=lambda item: (account.batch[item[0][0]], item[0])):
-        latest[key] = place
-    for place, key in keyed:
-        if latest[key] != place:
-            account.superseded[place] = latest[key]
-            del account.silver[place]
+    """By the latest of its key in the batch that brings a later one, batch by batch."""
+    kept: dict[str, Place] = {}
+    keyed = [(account.batch[place[0]], place, row[0]) for place, row in account.silver.items()]
+    for batch in sorted(set(account.batch.values())):
+        new = {place: key for of, place, key in sorted(keyed, key=lambda one: one[:2])
+               if of == batch and key is not None}  # fmt: skip
+        latest = {key: place for place, key in new.items()}
+        before = {kept[key]: key for key in latest if key in kept}
+        for place, key in (before | new).items():
+            if latest[key] != place:
+                account.superseded[place] = latest[key]
+                del account.silver[place]
+        kept |= latest

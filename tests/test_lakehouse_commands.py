@@ -61,6 +61,9 @@ def test_plan_history_and_a_retraction(kedro: Command) -> None:
     ]  # fmt: skip
     runs = json.loads(kedro.inside("lakehouse", "history", "--json").stdout)
     assert [run["status"] for run in runs] == ["succeeded"] * 3
+    wrong = kedro.inside("lakehouse", "history", "silver.sales_claen")
+    assert wrong.returncode == 1
+    assert "Did you mean 'silver.sales_clean'?" in str(wrong.stderr)
     clean = DeltaTable(kedro.root / "local/silver/sales_clean").to_pyarrow_table().to_pylist()
     assert [row["customer_id"] for row in clean] == ["1"]
 

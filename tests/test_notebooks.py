@@ -40,7 +40,7 @@ def test_notebooks_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.M
 
     exploration = execute("exploration.ipynb")
     assert "bronze_sales_raw" in exploration
-    assert "record: malformed" in exploration
+    assert "record: quote not closed" in exploration
     assert "image" in exploration
 
 

@@ -110,7 +110,9 @@ def check_records(session: Any, lakehouse: Lakehouse, account: Account) -> None:
 
     def received(row: dict[str, Any], place: Place) -> Any:
         assert row["_batch_id"] == account.batch[place[0]]
-        names = [name for name in row if name not in ("_corrupt_record", "_reasons")]
+        names = [
+            name for name in row if name not in ("_corrupt_record", "_corrupt_reason", "_reasons")
+        ]
         values = {name: row[name] for name in names if name[0] != "_" or name in account.columns}
         if row["_corrupt_record"] is None:
             return {name: value for name, value in values.items() if value is not None}
@@ -126,6 +128,8 @@ def check_records(session: Any, lakehouse: Lakehouse, account: Account) -> None:
     bronze = rows_of(session, lakehouse, "bronze.sales_raw")
     expected = {place: given_values(place) for place in account.bronze}
     assert {place: received(row, place) for place, row in bronze.items()} == expected
+    reasons = {place: row["_corrupt_reason"] for place, row in bronze.items()}
+    assert {place: why for place, why in reasons.items() if why} == account.malformed
 
     silver = rows_of(session, lakehouse, "silver.sales_clean")
     found = {place: tuple(row[name] for name in COLUMNS) for place, row in silver.items()}

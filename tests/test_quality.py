@@ -91,7 +91,7 @@ def test_too_many_rejected_records_stop_the_run_before_silver(
         "  2  customer_id: required\n"
         "  1  amount: type\n"
         "  1  order_date: type\n"
-        "  1  record: malformed\n"
+        "  1  record: 3 fields, header has 5\n"
         f"They are in silver.sales_quarantine ({lakehouse.path('silver.sales_quarantine')}), column"
         " _reasons. No table after it was changed. Correct the files or the contract, or take the"
         " files out with `kedro lakehouse retract sales PATH --why TEXT`, and run again."

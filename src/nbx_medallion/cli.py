@@ -185,6 +185,8 @@ def history(table: str | None, last: int, env: str | None, as_json: bool) -> Non
     with _session(env) as session:
         found = session.lakehouse
         rows = states(found, table, last) if table else runs(found, last)
+        if table and not rows:
+            current_config().declared.refuse_unknown(table)
     click.echo(json.dumps(rows, indent=2) if as_json else as_text(rows))
 
 

@@ -152,7 +152,7 @@ class MedallionConfigLoader(OmegaConfigLoader):
         if found := entry.get("source"):
             known = [source.name for source in declared.sources]
         elif found := entry.get("table"):
-            known = [*declared.tables, *(model.table for model in declared.models)]
+            known = declared.all_tables
         if found and found not in known:
             raise ConfigurationError(
                 f"{name}: expected an entry of something that a contract or the model list"
@@ -256,6 +256,19 @@ class Declarations:
         """Tables with a contract, but for ML datasets: ``<schema>.<table>``, sorted."""
         derived = [table for s in self.sources for table in (s.raw, s.quarantine, s.superseded)]
         return sorted({*self._contract_files, *derived})
+
+    @property
+    def all_tables(self) -> list[str]:
+        """All of these, and ML datasets."""
+        return [*self.tables, *(model.table for model in self.models)]
+
+    def refuse_unknown(self, table: str) -> None:
+        """Raise a `UserError` for the name of no table."""
+        if table not in self.all_tables:
+            raise ConfigurationError(
+                f"{table}: expected a table of the pipeline, as <schema>.<table>."
+                f"{did_you_mean(table, self.all_tables)}"
+            )
 
     def contract(self, table: str) -> Contract:
         """The contract of a table: of its file, its source, or its model; else a `UserError`."""

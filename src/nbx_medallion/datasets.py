@@ -94,17 +94,16 @@ class _OfTable(AbstractDataset[Any, Any]):
         self._properties = dict(properties or {})
 
     def check(self) -> None:
-        """Find what would make a run fail, without an engine and without a change.
-
-        Raises:
-            UserError: The contract is missing or wrong, or see `check_contract`, `PathTable.check`.
-        """
-        contract = _contract(self.table_name)
+        """Find what of folder and files would make a run fail, as `PathTable.check` does."""
         if isinstance(self.table, PathTable):
             check_folder(self.table.location, current_config().engines)
             self.table.check()
-            if self.table.exists():
-                check_contract(contract, self.table.columns(), self.table.location)
+
+    def check_columns(self) -> None:
+        """Find what of contract and columns would make a run fail, as `check_contract` does."""
+        contract = _contract(self.table_name)
+        if isinstance(self.table, PathTable) and self.table.exists():
+            check_contract(contract, self.table.columns(), self.table.location)
 
     def refuse_missing(self) -> int:
         """Give the current version; a `UserError` where there is no such table."""
@@ -240,7 +239,8 @@ class LandingDataset(ReadOnlyDataset):
     Args:
         path: A file, a glob, or a folder: its `*.csv` and `*.csv.gz`, recursively. The variable
             ``RAW_<SOURCE>_PATH`` wins.
-        csv: Any of `separator`, `quote` and `encoding`.
+        csv: Any of `separator`, `quote`, `encoding` and `header`, the names in order where files
+            have none.
         on_rewrite: What a file is that is there again with other content: ``replace``, a correction
             of the records it had; ``add``, a delivery of its own.
 
@@ -302,7 +302,7 @@ class LandingDataset(ReadOnlyDataset):
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """The first records at most, read without an engine."""
-        return TablePreview(preview_rows(*self._place, self._dialect, nrows))
+        return TablePreview(preview_rows(*self._place, self._dialect, nrows, self._used))
 
     @property
     def _place(self) -> tuple[str, str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbx_medallion.contracts.casts import WHITE_SPACE, strict_cast
+from nbx_medallion.contracts.casts import strict_cast
+from nbx_medallion.contracts.patterns import UNSEEN
 from nbx_medallion.contracts.types import STRING, parse_type
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def test_each_text_becomes_the_value_it_says_or_null(session: SparkSession) -> N
 
 def oracle(text: str, precision: int, scale: int) -> Decimal | None:
     """What a text is as a decimal, by Python's own arithmetic."""
-    text = text.strip(WHITE_SPACE)
+    text = text.strip(UNSEEN)
     if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text):
         return None
     scaled = D(text).scaleb(scale)

@@ -39,7 +39,7 @@ def test_contracts_follow_from_that_of_the_clean_table() -> None:
     contracts = derive_contracts(SALES, clean)
 
     assert {table: list(contract.schema) for table, contract in contracts.items()} == {
-        SALES.raw: [("_corrupt_record", "string"), *received],
+        SALES.raw: [("_corrupt_record", "string"), ("_corrupt_reason", "string"), *received],
         SALES.quarantine: [
             ("_corrupt_record", "string"),
             ("_reasons", "array<string>"),
@@ -60,4 +60,5 @@ def test_contracts_follow_from_that_of_the_clean_table() -> None:
         key = record if table == SALES.superseded else ()
         assert contract.primary_key == key
         optional = [column.name for column in contract.columns if not column.required]
-        assert optional == ["_corrupt_record"] * contract.open
+        corrupt = [name for name, _ in contract.schema if name.startswith("_corrupt")]
+        assert optional == corrupt

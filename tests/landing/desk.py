@@ -32,6 +32,7 @@ class Desk:
     ) -> None:
         self.root, self.dialect, self.on_rewrite = root, dialect or CsvDialect(), on_rewrite
         self.path = str(root)
+        self.prefer: tuple[str, ...] = ()
         self.events: list[Event] = []
         self.bronze: list[Row] = []
         self.runs = 0
@@ -44,7 +45,7 @@ class Desk:
         """What the next run would receive."""
         return receive(
             self.book, "sales", self.path, "RAW_SALES_PATH", f"{self.runs + 1:03}", self.dialect,
-            on_rewrite=self.on_rewrite, verify=verify,
+            on_rewrite=self.on_rewrite, prefer=self.prefer, verify=verify,
         )  # fmt: skip
 
     def run(self, verify: bool = False) -> Receipt:

@@ -114,7 +114,12 @@ CASES: dict[str, Case] = {
     "malformed_first_and_last": Case(b"a,b\nx\n1,2\ny", AB, ["x", ("1", "2"), "y"]),
     "all_malformed": Case(b"a,b\nx\ny\n", AB, ["x", "y"]),
     "another_separator": Case(b"a,b\n1;2\n", AB, ["1;2"]),
-    "header_again": Case(b"a,b\n1,2\na,b\n", AB, [("1", "2"), ("a", "b")]),
+    "header_again": Case(b"a,b\n1,2\na,b\n3,4\n", AB, [("1", "2"), "a,b", ("3", "4")]),
+    "header_again_in_other_order": Case(
+        b'a,b\n1,2\n "b",a\n"b" ,a\nb\xc2\xa0,"a"\n3,4\na,b\n5,6\n',
+        AB,
+        [("1", "2"), ' "b",a', '"b" ,a', 'b\xa0,"a"', "3,4", "a,b", "5,6"],
+    ),
     # Encodings.
     "bom": Case(b"\xef\xbb\xbfa,b\n1,2\n", AB, [("1", "2")]),
     "bom_before_quote": Case(b'\xef\xbb\xbf"a","b"\n1,2\n', AB, [("1", "2")]),
@@ -140,15 +145,21 @@ CASES: dict[str, Case] = {
     "gzip_empty": Case(gzip.compress(b"", mtime=0), None, [], ".csv.gz"),
     "gzip_of_no_bytes": Case(b"", None, [], ".csv.gz"),
     # Headers.
-    "header_kept_as_received": Case(
+    "header_with_odd_names": Case(
         "Order Id, Preço (R$);{x}=\t,a.b,`q`\n1,2,3,4\n".encode(),
-        ("Order Id", " Preço (R$);{x}=\t", "a.b", "`q`"),
+        ("Order Id", "Preço (R$);{x}=", "a.b", "`q`"),
         [("1", "2", "3", "4")],
     ),
     "header_in_other_order": Case(b"b,a\n1,2\n", ("b", "a"), [("1", "2")]),
     "header_blank_names": Case(
         b'a,,"", \n1,2,3,4\n', ("a", "_c1", "_c2", "_c3"), [("1", "2", "3", "4")]
     ),
+    "header_names_that_become_one": Case("a,b,a\u200b\n1,2,3\n".encode(), None, ["1,2,3"]),
+    "header_after_two_byte_order_marks": Case(
+        b'\xef\xbb\xbf\xef\xbb\xbf"a","b"\n1,2\n', AB, [("1", "2")]
+    ),
+    "separator_line": Case(b"sep=;\r\na;b\r\n1,5;2\r\n", AB, [("1,5", "2")]),
+    "separator_line_alone": Case(b"sep=;", None, []),
     "header_blank_name_taken": Case(b"a,,_c1\n1,2,3\n", None, ["1,2,3"]),
     "header_repeated_name": Case(b'a,a\n1,2\n"3,\n",4\n\n', None, ["1,2", '"3,\n",4']),
     "header_other_case": Case(b"a,A\n1,2\n", None, ["1,2"]),

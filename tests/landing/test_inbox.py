@@ -679,3 +679,49 @@ Handling.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 test_whatever_happens_to_files_bronze_has_their_records = Handling.TestCase
+
+
+# What is no CSV.
+
+
+def test_what_is_no_csv_is_not_received_and_is_once_it_can_be_read(desk: Desk) -> None:
+    packed = gzip.compress(b"h\n1\n2\n", mtime=0)
+    desk.put("a.csv", packed)
+    for _ in range(2):
+        receipt = desk.run()
+        assert receipt.events == ()
+        assert [file.header.other for file in receipt.scan.files] == [
+            "a gzip stream: name it .csv.gz"
+        ]
+
+    desk.rename("a.csv", "a.csv.gz")
+
+    assert states(desk.run()) == {"a.csv.gz": ("received", 2)}
+    assert values(desk.bronze) == ["1", "2"]
+
+
+def test_a_received_file_that_becomes_no_csv_keeps_its_records(desk: Desk) -> None:
+    desk.put("a.csv", "h\n1\n")
+    desk.run()
+    desk.put("a.csv", "<!doctype html>\n<p>Log in, please")
+    receipt = desk.run()
+    assert (receipt.events, receipt.notes) == ((), ())
+    assert values(desk.bronze) == ["1"]
+
+    desk.put("a.csv", "h\n1\n2\n")
+    assert states(desk.run()) == {"a.csv": ("grown", 1)}
+
+
+def test_a_copy_in_another_folder_is_pointed_out(desk: Desk, tmp_path: Path) -> None:
+    desk.put("a.csv", "h\n1\n")
+    desk.put("empty.csv", "")
+    desk.run()
+    (tmp_path / "copy").mkdir()
+    for name in ("a.csv", "empty.csv"):
+        (tmp_path / "copy" / name).write_bytes((desk.root / name).read_bytes())
+    desk.path = str(tmp_path / "copy")
+
+    receipt = desk.run()
+
+    assert states(receipt) == {"a.csv": ("received", 1), "empty.csv": ("received", 0)}
+    assert receipt.notes == ("the same content as a received file, counted again: a.csv (a.csv)",)

@@ -67,6 +67,7 @@ def test_reader_options_are_checked_when_the_catalog_is_built_and_shown(tmp_path
         "separator": ";",
         "quote": '"',
         "encoding": "utf-8",
+        "header": None,
     }
 
 
@@ -77,11 +78,11 @@ def test_preview(tmp_path: Path) -> None:
     table = landing.preview(nrows=3)
     assert table == {
         "index": [1, 2, 3],
-        "columns": ["a", "b", "_corrupt_record", "_source_file", "_row_number"],
+        "columns": ["a", "b", "_corrupt_record", "_corrupt_reason", "_source_file", "_row_number"],
         "data": [
-            ["1", None, None, "b.csv", 1],
-            [None, None, "x", "b.csv", 2],
-            ["3", "4", None, "b.csv", 3],
+            ["1", None, None, None, "b.csv", 1],
+            [None, None, "x", "record: 1 field, header has 2", "b.csv", 2],
+            ["3", "4", None, None, "b.csv", 3],
         ],
     }
     assert len(landing.preview()["data"]) == 20
@@ -92,7 +93,7 @@ def test_preview_of_files_without_records(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"a\n")
     assert dataset(tmp_path).preview() == {
         "index": [],
-        "columns": ["a", "_corrupt_record", "_source_file", "_row_number"],
+        "columns": ["a", "_corrupt_record", "_corrupt_reason", "_source_file", "_row_number"],
         "data": [],
     }
 
@@ -116,6 +117,7 @@ def test_every_nasty_file_in_one_folder(tmp_path: Path, engine_session: "SparkSe
     assert records.columns == [
         *scan.columns,
         "_corrupt_record",
+        "_corrupt_reason",
         "_source_file",
         "_row_number",
     ]
@@ -142,6 +144,7 @@ def test_files_without_records_give_an_empty_frame(
     assert records.dtypes == [
         *((name, "string") for name in columns),
         ("_corrupt_record", "string"),
+        ("_corrupt_reason", "string"),
         ("_source_file", "string"),
         ("_row_number", "bigint"),
     ]
@@ -158,12 +161,14 @@ def test_what_a_file_has_grown_by_and_nothing_new(
     receipt = desk.run()
     records = landing_records(engine_session, receipt.scan, all_at_once=False)
     assert sorted(map(tuple, records.collect())) == [
-        ("5", "6", None, "a.csv", 2),
-        ("7", "8", None, "a.csv", 3),
+        ("5", "6", None, None, "a.csv", 2),
+        ("7", "8", None, None, "a.csv", 3),
     ]
     records = landing_records(engine_session, desk.run().scan, all_at_once=True)
     assert records.collect() == []
-    assert records.columns == ["_corrupt_record", "_source_file", "_row_number"]
+    assert records.columns == [
+        "_corrupt_record", "_corrupt_reason", "_source_file", "_row_number"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("engine_name", ["sail"])

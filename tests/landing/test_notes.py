@@ -7,6 +7,7 @@ import itertools
 import lzma
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,11 +31,12 @@ class Notes:
         self._folder = folder
         self.existing: list[str] = []
 
-    def __call__(self, csv: dict[str, str] | None = None, **files: str | bytes) -> list[str]:
+    def __call__(self, csv: dict[str, Any] | None = None, **files: str | bytes) -> list[str]:
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             (self._folder / name.replace("_", ".")).write_bytes(data)
-        scan = scan_landing(str(self._folder), "RAW_SALES_PATH", CsvDialect.from_config(csv))
+        dialect, known = CsvDialect.from_config(csv), self._contract.inputs
+        scan = scan_landing(str(self._folder), "RAW_SALES_PATH", dialect, known)
         return landing_notes(scan, self._contract, self.existing)
 
 
@@ -151,6 +153,54 @@ def test_what_is_no_csv_is_named_and_not_read(notes: Notes, content: bytes, kind
 def test_a_name_that_looks_like_another_kind_is_a_name(notes: Notes, name: str) -> None:
     assert notes(a_csv=GOOD.replace("\n", f",{name}\n", 1).replace(",,,", ",,,,")) == [
         f"columns that the contract does not use, kept in bronze: {name}"
+    ]
+
+
+# What the lines of files have.
+
+
+def test_names_that_trimming_changed_are_quoted(notes: Notes) -> None:
+    odd = GOOD.replace("order_id", " order_id\u200b").replace("channel", "\u00a0channel")
+    assert notes(a_csv=odd, b_csv=odd + "1,2,4,,,\n", c_csv=GOOD) == [
+        "a.csv, b.csv: names are taken without the white space and invisible characters around"
+        " them: ' order_id\\u200b', '\\xa0channel'"
+    ]
+
+
+def test_files_without_a_header_are_one_line_with_the_remedy(notes: Notes) -> None:
+    files = {f"z{at}_csv": f"{at},0043,11.00,2025-01-03\n" for at in range(300)}
+    assert notes(a_csv=GOOD, **files) == [
+        "z0.csv, z1.csv, z10.csv, z100.csv, z101.csv, z102.csv, z103.csv, z104.csv, z105.csv,"
+        " z106.csv and 290 more: no record could be mapped to columns: the first line is no"
+        " header: none of the contract's names, but a number or a date; set csv: {header:"
+        " [names]} at landing_sales for such files"
+    ]
+    (header,) = [GOOD.splitlines()[0].split(",")]
+    assert notes({"header": header}) == []
+
+
+def test_separator_that_a_first_line_names_and_the_entry_not(notes: Notes) -> None:
+    content = "sep=;\n" + GOOD.replace(",", ";")
+    assert notes(a_csv=content) == []
+    assert notes({"separator": ";"}) == []
+    found = notes({"separator": "|"}, b_csv=content + "1;2;4;;;\n")
+    assert (
+        'a.csv, b.csv: the first line, sep=;, names another separator than "|", which is set at'
+        " landing_sales and was used: correct one of the two"
+    ) in found
+
+
+def test_records_that_all_end_in_a_separator(notes: Notes) -> None:
+    content = GOOD.replace("1,2,3,,,", "1,2,3,,,,\n2,3,4,,,,")
+    assert notes(A_CSV=content) == [
+        "A.CSV: each record ends in a separator that the header lacks, so it has a field too many:"
+        " add a separator to the header, or take that of the records away"
+    ]
+
+
+def test_values_with_nul_are_counted(notes: Notes) -> None:
+    assert notes(a_csv=GOOD + "\0,2,4,,x\0y,\n", b_csv=GOOD + "1,2\0,5,,,\n", c_csv=GOOD * 1) == [
+        "values that hold NUL characters, kept unless they hold nothing else: a.csv (2), b.csv (1)"
     ]
 
 

@@ -215,6 +215,9 @@ def test_the_fingerprint_is_of_the_bytes_received(tmp_path: Path) -> None:
         (b"a,\xe3", "the header is unreadable: not in the declared encoding"),
         (b"a,\0", "the header is unreadable: it holds NUL characters"),
         (b"a,b,a", "the name 'a' stands 2 times in the header"),
+        (b"a,b, a", "the names 'a' and ' a' differ only in what is trimmed"),
+        (b"A\xc2\xa0,a", "the names 'A' and 'a' differ only in case"),
+        (b" _batch_id,a", "the name '_batch_id' is kept for a column of ours"),
         (b"a,,_c1", "the name '_c1' stands 2 times in the header"),
         (b"Amount,amount", "the names 'Amount' and 'amount' differ only in case"),
         (b"a,_row_number", "the name '_row_number' is kept for a column of ours"),
@@ -231,9 +234,9 @@ def test_a_header_that_cannot_be_mapped(tmp_path: Path, header: bytes, why: str)
 
 
 def test_columns_are_the_union_in_the_order_first_seen(tmp_path: Path) -> None:
-    write(tmp_path, b=b"z,a\n1,2\n", a=b"a, a\n1,2\n", c=b"", d=b"y\n")
+    write(tmp_path, b=b"z,a\n1,2\n", a=b"a,A a\n1,2\n", c=b"", d=b"y\n")
     found = scan(tmp_path)
-    assert found.columns == ("a", " a", "z", "y")
+    assert found.columns == ("a", "A a", "z", "y")
     assert problems(found) == {}
     assert not any(file.header.blank for file in found.files)
 
@@ -300,7 +303,8 @@ def test_large_input_is_cut_smaller_where_partitions_take_turns(
     put(tmp_path / "big.csv")
     found = scan(tmp_path)
     ranges = tuple(
-        FileRange("big.csv", "", 0, "", [], at * 10 << 20, 10 << 20, at + 1, 1) for at in range(50)
+        FileRange("big.csv", "", 0, "", [], ",", at * 10 << 20, 10 << 20, at + 1, 1, False)
+        for at in range(50)
     )
     large = replace(found, files=(replace(found.files[0], ranges=ranges),))
     partitions = plan_partitions(large, 2, all_at_once)

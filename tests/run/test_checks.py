@@ -101,6 +101,18 @@ def test_summary_of_many_tables_shows_those_that_were_written() -> None:
     ]
 
 
+def test_summary_of_many_reasons_shows_the_most_frequent() -> None:
+    report = RunReport("2026-01-31T10.00.00.000Z", "dev")
+    report.reasons = {f"record: {n} fields, header has 2": n for n in range(3, 103)}
+
+    shown = render(report, 1).splitlines()[-22:]
+    assert shown[0].startswith("Quarantined now for")
+    assert shown[1] == "  102  record: 102 fields, header has 2"
+    assert shown[-2:] == [
+        "   83  record: 83 fields, header has 2", "  and 80 more, see ops.rule_counts"
+    ]  # fmt: skip
+
+
 def test_run_that_lost_records_is_refused() -> None:
     ledger = [
         row("bronze.sales_raw", rows_in=3, rows_out=3),

@@ -171,14 +171,15 @@ def test_times_are_in_utc_wherever_the_computer_is(
     assert [row["seen"] for row in by_engine] == [SEEN, SEEN]
 
 
-def test_rows_are_appended_to_a_table_whose_contract_has_a_new_column(
+def test_rows_are_appended_where_the_contract_has_a_new_column_and_other_words(
     engine_session: "SparkSession", tmp_path: Path
 ) -> None:
     spent = Decimal("9999999999999999.01")
     row = {"customer_id": "a", "spent": spent, "tags": ["x"], "seen": None}
     target(tmp_path).append_rows([row])
-    wider = replace(CUSTOMERS, columns=(*CUSTOMERS.columns, Column("city", "string")))
-    to = target(tmp_path, wider)
+    reworded = replace(CUSTOMERS.columns[0], description="Who it is.")
+    columns = (reworded, *CUSTOMERS.columns[1:], Column("city", "string"))
+    to = target(tmp_path, replace(CUSTOMERS, columns=columns))
 
     to.append_rows([row | {"customer_id": "b", "city": "Porto"}])
 

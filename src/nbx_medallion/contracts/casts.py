@@ -15,14 +15,8 @@ The forms a string may have, after trimming:
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from nbx_medallion.contracts.patterns import YEAR
+from nbx_medallion.contracts.patterns import UNSEEN, YEAR
 from nbx_medallion.contracts.types import DATE, DOUBLE, STRING, TIMESTAMP, DataType
-
-#: What is trimmed: the characters Unicode calls white space, and the byte-order mark.
-WHITE_SPACE = (
-    " \t\n\x0b\x0c\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
-    "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-)
 
 # Sail's cast of a text of millions of digits ends the process.
 _LONGEST_DECIMAL = 1000
@@ -40,14 +34,22 @@ _FORMS = {
 
 
 def trimmed(value: Column) -> Column:
-    """Return a string without white space around it."""
-    return F.btrim(value, F.lit(WHITE_SPACE))
+    """Return a string without white space and other characters that nobody sees around it."""
+    return F.btrim(value, F.lit(UNSEEN))
+
+
+def is_given(value: Column) -> Column:
+    """Tell of a string whether it has more than what is trimmed and NUL characters; never NULL."""
+    text = trimmed(value)
+    # Few begin with NUL: to trim all of them twice takes longer.
+    is_nul = text.startswith("\0") & (F.btrim(text, F.lit(UNSEEN + "\0")) == F.lit(""))
+    return F.coalesce((text != F.lit("")) & ~is_nul, F.lit(False))
 
 
 def strict_cast(value: Column, source: DataType, target: DataType) -> Column:
     """Cast without loss; never raises.
 
-    NULL, a blank string, and a value that the target type does not have are NULL.
+    NULL, a string that is not given, and a value that the target type does not have are NULL.
     """
     if source == STRING:
         return _of_text(value, target)
@@ -70,7 +72,7 @@ def _of_text(value: Column, target: DataType) -> Column:
     """
     text = trimmed(value)
     if target == STRING:
-        return F.nullif(text, F.lit(""))
+        return F.when(is_given(value), text)
     decimals = rf"(?:\.[0-9]{{1,{target.scale}}}0*)?" if target.scale else r"(?:\.0+)?"
     form = _FORMS.get(target.name, f"[+-]?[0-9]+{decimals}")
     whole = rf"^(?:{form})\z"  # Not `$`: in Java that is before a line end too.

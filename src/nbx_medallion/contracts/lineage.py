@@ -1,6 +1,7 @@
 """The columns that are ours, in tables that keep received columns beside them."""
 
 CORRUPT_RECORD = "_corrupt_record"
+CORRUPT_REASON = "_corrupt_reason"
 SOURCE_FILE = "_source_file"
 ROW_NUMBER = "_row_number"
 INGESTED_AT = "_ingested_at"
@@ -12,11 +13,14 @@ SUPERSEDED_BY_BATCH = "_superseded_by_batch"
 
 #: What identifies a record.
 RECORD = (SOURCE_FILE, ROW_NUMBER, BATCH_ID)
-#: Columns that bronze and superseded have; and those of quarantine, which has bronze's too, so
-#: that no received column may have one of these names.
-RAW = (CORRUPT_RECORD, SOURCE_FILE, ROW_NUMBER, INGESTED_AT, BATCH_ID)
+#: Where a record came from.
+RECEIVED = (SOURCE_FILE, ROW_NUMBER, INGESTED_AT, BATCH_ID)
+#: Columns of bronze, superseded and quarantine that are ours.
+RAW = (CORRUPT_RECORD, CORRUPT_REASON, *RECEIVED)
 SUPERSEDED = (*RECORD, SUPERSEDED_BY_FILE, SUPERSEDED_BY_ROW, SUPERSEDED_BY_BATCH)
-RESERVED = (CORRUPT_RECORD, REASONS, *RAW[1:])
+QUARANTINE = (CORRUPT_RECORD, REASONS, *RECEIVED)
+#: Names that no received column may have.
+RESERVED = (*RAW, REASONS)
 #: Type and meaning of each.
 OWN_COLUMNS = {
     CORRUPT_RECORD: (
@@ -24,10 +28,15 @@ OWN_COLUMNS = {
         "Raw text of a record that could not be parsed, whose received columns are NULL; NULL for"
         " every other record.",
     ),
+    CORRUPT_REASON: (
+        "string",
+        "Why it could not be parsed, as `record: <what>`; NULL where _corrupt_record is.",
+    ),
     REASONS: (
         "array<string>",
         "Why the record was rejected, as `<column or rule>: <what>`, in the contract's order;"
-        " `record: malformed` alone for one that could not be parsed. Never empty.",
+        " the only one for one that could not be parsed is bronze's `_corrupt_reason`. Never"
+        " empty.",
     ),
     SOURCE_FILE: ("string", "File the record came from, relative to the landing root."),
     ROW_NUMBER: (

@@ -9,6 +9,13 @@ import re
 
 from nbx_medallion.contracts.types import ExpressionError
 
+#: What is taken away around a value or a name: the characters Unicode calls white space, and those
+#: that nobody sees, such as zero-width ones, marks of direction and the byte order mark.
+UNSEEN = (
+    " \t\n\x0b\x0c\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000\xad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c"
+    "\u202d\u202e\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
+)
 #: A year that every reader of our tables has: 0001 to 9999.
 YEAR = "(?:[1-9][0-9]{3}|0[0-9]{2}[1-9]|0[0-9][1-9][0-9]|0[1-9][0-9]{2})"
 

@@ -46,7 +46,7 @@ def derive_contracts(source: Source, clean: Contract) -> dict[str, Contract]:
             " NULL); a column a file lacks is NULL in its records.",
         ),
         source.quarantine: (
-            lineage.RESERVED,
+            lineage.QUARANTINE,
             f"Records that the contract of {source.clean} rejects, every received column as"
             " received, with the reasons.",
         ),
@@ -57,13 +57,13 @@ def derive_contracts(source: Source, clean: Contract) -> dict[str, Contract]:
             f" record of {source.raw} exactly once.",
         ),
     }
-    contracts = {}
+    contracts, optional = {}, {lineage.CORRUPT_RECORD, lineage.CORRUPT_REASON}
     for table, (names, description) in described.items():
         is_open = lineage.CORRUPT_RECORD in names
         contracts[table] = Contract(
             table,
             tuple(
-                Column(name, *lineage.OWN_COLUMNS[name], required=name != lineage.CORRUPT_RECORD)
+                Column(name, *lineage.OWN_COLUMNS[name], required=name not in optional)
                 for name in names
             ),
             clean.version,

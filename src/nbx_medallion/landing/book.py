@@ -22,7 +22,7 @@ class Event:
         location: Where the file is, absolute; empty where it is nowhere.
         fingerprint: None where the content is not known.
         records: Of this delivery; where retracted, those that go.
-        header: The header record; None for a file without any record.
+        header: The header record; empty for a file that has none, None for one without any record.
         reason: Why it was retracted; of a moved file, path and batch of its first delivery as JSON;
             else reader options other than the default, and why no growth of the file can be told.
     """
@@ -202,7 +202,7 @@ def retract(book: Book, path: str, location: str | None, why: str) -> list[Event
         where = "one file" if location is None else f"a file at {location!r}"
         raise LandingError(
             f"{path}: expected {where}; found {places} ('' is a file that another took the place"
-            " of). Say which by its location."
+            " of). Say which with --location."
         )
     told: dict[str, Any] = {"event": "retracted", "reason": why}
     return [

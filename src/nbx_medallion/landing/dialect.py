@@ -8,11 +8,13 @@ import sys
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO, Protocol, Self
 
+from nbx_medallion.contracts.patterns import UNSEEN
 from nbx_medallion.errors import UserError
+from nbx_medallion.landing.names import column_names, find_problem
 
 BOM = codecs.BOM_UTF8
 #: What reading raises for a file that cannot be read: permission, corrupt or truncated gzip.
@@ -40,12 +42,19 @@ class CsvDialect:
     """The reader options of a landing path.
 
     Separator and quote are one ASCII character each; a doubled quote in quotes stands for itself.
-    The encoding is one of text that Python knows.
+    Without a separator it is the one that a file's first line names (`sep=;`), else a comma. The
+    encoding is one of text that Python knows. `header` has the names of files that have none.
     """
 
-    separator: str = ","
+    separator: str | None = None
     quote: str = '"'
     encoding: str = "utf-8"
+    header: tuple[str, ...] | None = None
+
+    @property
+    def delimiter(self) -> str:
+        """The character between fields."""
+        return self.separator or ","
 
     @property
     def is_utf8(self) -> bool:
@@ -84,18 +93,25 @@ class CsvDialect:
         except TypeError as error:
             known = f"a mapping of any of {', '.join(asdict(cls()))}"
             raise _misfit("csv", known, options) from error
-        for name in ("separator", "quote"):
-            value = getattr(dialect, name)
+        for name, value in (("separator", dialect.delimiter), ("quote", dialect.quote)):
             if not isinstance(value, str) or not _ONE_CHARACTER.fullmatch(value):
                 raise _misfit(f"csv.{name}", "one ASCII character, not a line end", value)
-        if dialect.separator == dialect.quote:
+        if dialect.delimiter == dialect.quote:
             raise _misfit("csv.quote", "another character than the separator", dialect.quote)
         try:
             codecs.getincrementaldecoder(dialect.encoding)().decode("a".encode(dialect.encoding))
         except (LookupError, ValueError, TypeError) as error:
             encodings = "the name of a text encoding, such as utf-8, latin-1, cp1252 or utf-16"
             raise _misfit("csv.encoding", encodings, dialect.encoding) from error
-        return dialect
+        names: Any = dialect.header
+        if names is None:
+            return dialect
+        is_list = isinstance(names, (list, tuple)) and len(names) > 0
+        if not is_list or not all(isinstance(name, str) and name.strip(UNSEEN) for name in names):
+            raise _misfit("csv.header", "a list of names, as texts", names)
+        if problem := find_problem(names):
+            raise _misfit("csv.header", f"names that columns can have ({problem})", names)
+        return replace(dialect, header=column_names(names))
 
 
 def _misfit(subject: str, expected: str, found: object) -> UserError:

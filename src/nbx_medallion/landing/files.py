@@ -47,7 +47,8 @@ class FileRange(NamedTuple):
     """A run of whole records in a file, with what it takes to read it alone.
 
     `start` and `length` are in bytes of the file's UTF-8 text; `first_row` is the first record's
-    ordinal in the file, from 1. `modified_at` is ISO text.
+    ordinal in the file, from 1. `modified_at` is ISO text. `is_after_another`: a header in another
+    order is before it.
     """
 
     path: str
@@ -55,10 +56,12 @@ class FileRange(NamedTuple):
     size_bytes: int
     modified_at: str
     columns: Sequence[str] | None
+    separator: str
     start: int
     length: int
     first_row: int
     records: int
+    is_after_another: bool
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,18 @@ class Header:
     """What a header says, as received; its start where it is very long, None without a record.
 
     It has a column for each field. None are those of one that cannot be mapped, for the `problem`:
-    each record then arrives as malformed. The column of a `blank` name, empty or all white space,
-    is `_c<position>`, counted from 0 as Spark does. A file that is no CSV is what `other` says, and
-    has no record.
+    each record then arrives as malformed. The column of a `blank` name, of which trimming leaves
+    nothing, is `_c<position>`; other names that it changes are `trimmed`, as received. Where a file
+    has no header the text is empty, and its first record `is_record` like the others. One that is
+    no CSV is what `other` says, and has no record.
     """
 
     text: str | None = None
     columns: tuple[str, ...] | None = None
     blank: tuple[int, ...] = ()
+    trimmed: tuple[str, ...] = ()
     problem: str | None = None
+    is_record: bool = False
     other: str | None = None
 
 
@@ -83,18 +89,24 @@ class LandingFile:
     """What is known of a received file.
 
     Attributes:
-        fingerprint: SHA-256 of its bytes, in hexadecimal digits.
-        is_open: True if it ends within quotes: what follows may make other records of it.
+        fingerprint: SHA-256 of its bytes, in hexadecimal digits; empty for what is no CSV.
+        may_not_grow: Why what follows cannot be read by itself, None if it can.
         ranges: Where its records are; of a file that has grown, the new ones.
         fits: Reader options, by name, that seem to fit it better than the declared ones.
+        named: The separator that its first line names, if it does.
+        with_nul: Values in the ranges that hold NUL characters.
+        all_end_in_separator: True if each record in the ranges does, and the header lacks it.
     """
 
     listed: Listed
     fingerprint: str
     header: Header
-    is_open: bool
+    may_not_grow: str | None
     ranges: tuple[FileRange, ...]
     fits: Mapping[str, str]
+    named: str | None = None
+    with_nul: int = 0
+    all_end_in_separator: bool = False
 
     @property
     def path(self) -> str:

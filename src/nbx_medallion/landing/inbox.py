@@ -15,11 +15,17 @@ from nbx_medallion.landing.dialect import UNREADABLE, CsvDialect, HashingFile
 from nbx_medallion.landing.files import LandingFile, Listed, Listing, changed, list_landing, opened
 from nbx_medallion.landing.notes import listed
 from nbx_medallion.landing.records import WINDOW
-from nbx_medallion.landing.scan import LandingScan, Tail, scan_file, unite
+from nbx_medallion.landing.scan import (
+    ANOTHER_HEADER,
+    ENDS_IN_QUOTES,
+    LandingScan,
+    Tail,
+    scan_file,
+    unite,
+)
 
 #: What a file is that is there again with other content: a correction, or a delivery of its own.
 ON_REWRITE = ("replace", "add")
-_OPEN = "it ends within quotes"
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,9 @@ def receive(  # noqa: PLR0913, PLR0917
     other reader options is changed. One whose place, size and time of modification are as received
     is not read; another one at a known place, or of a known size, is hashed first.
 
-    Where files spell a column in different cases, the spelling of `existing`, the columns of
-    bronze, holds, else that of `prefer`. With `verify`, files that look as they were are read too.
+    `prefer` are names that the contract of the clean table reads. Where files spell a column in
+    different cases, the spelling of `existing`, the columns of bronze, holds, else that of
+    `prefer`. With `verify`, files that look as they were are read too.
 
     Raises:
         LandingError: As `list_landing`, or a file cannot be read, or changes meanwhile.
@@ -104,7 +111,9 @@ def receive(  # noqa: PLR0913, PLR0917
             before, tail = known.get(one.place), tails.get(one.place)
             if before is None or before in moved:
                 before = tail = None
-            found = scan_file(one, variable, dialect, hashing, tail)
+            found = scan_file(one, variable, dialect, hashing, tail, prefer)
+            if found.header.other:
+                return _New("not read", None, found)
             if contents.get(one.place) not in (None, found.fingerprint):
                 raise changed(one.location, "its content is another")
             read_anew = before and not _is_read_alike(before.content, dialect)
@@ -127,9 +136,10 @@ def receive(  # noqa: PLR0913, PLR0917
     ] + [
         Event(
             source, event, found.path, found.listed.place, *found.listed[2:], found.fingerprint,
-            found.records, found.header.text, run_id, _how(dialect, found.is_open),
+            found.records, found.header.text, run_id, _how(dialect, found.may_not_grow),
         )
         for event, _, found in news
+        if event != "not read"
     ]  # fmt: skip
     files, columns = unite([new.found for new in news], prefer, existing)
     told = _tell(book, listing, unknown, moves, news, os.path.isdir(path))
@@ -155,17 +165,17 @@ def scan_landing(
 
 
 @cache
-def _how(dialect: CsvDialect, is_open: bool) -> str | None:
-    """The reader options that are not the default ones, and that no growth can be told."""
+def _how(dialect: CsvDialect, may_not_grow: str | None = None) -> str | None:
+    """The reader options that are not the default ones, and why no growth can be told."""
     usual = asdict(CsvDialect())
     given = {name: value for name, value in asdict(dialect).items() if value != usual[name]}
     read = [f"read with {json.dumps(given)}"] if given else []
-    return "; ".join([*read, _OPEN] if is_open else read) or None
+    return "; ".join([*read, may_not_grow] if may_not_grow else read) or None
 
 
 def _is_read_alike(event: Event, dialect: CsvDialect) -> bool:
     """True unless a file was received with other reader options than those of today."""
-    return event.reason in (_how(dialect, True), _how(dialect, False))
+    return event.reason in {_how(dialect, why) for why in (None, ENDS_IN_QUOTES, ANOTHER_HEADER)}
 
 
 def _hash(
@@ -173,13 +183,13 @@ def _hash(
 ) -> tuple[str, Tail | None]:
     """The fingerprint of a file, and where to read on if it begins with what it held before.
 
-    That had a header, ended with a line end, and not within quotes: then no record of it becomes
-    another by what follows.
+    That had a record, ended with a line end and not within quotes, and had one header: then no
+    record of it becomes another by what follows, and what follows is read by its header.
     """
     held, tail = before and before.content, None
     with opened(one, variable) as raw:
         start = None
-        is_growable = held and held.header is not None and held.reason == _how(dialect, False)
+        is_growable = held and held.header is not None and held.reason == _how(dialect)
         if before and held and is_growable and (held.size_bytes or 0) < one.size_bytes:
             start = HashingFile(raw, pool, size=held.size_bytes or 0)
             text, length, end = dialect.open_utf8(start, one.location), 0, b""
@@ -240,8 +250,9 @@ def _tell(  # noqa: PLR0913, PLR0917
     inside, places, moved = os.path.join(listing.root, ""), book.places(), set(moves.values())
     there = {*(one.place for one in listing.files), *(inside + other for other in listing.others)}
     known = {one: places.get(one.place) for one in listing.files}
-    held = [file.content for one, file in known.items() if file and one not in unknown]
-    received = {content.fingerprint: content.path for content in held}
+    going_on = {new.before for new in news}
+    held = [file for file in book.files if file.is_alive and file not in going_on]
+    received = {file.content.fingerprint: file.content.path for file in held}
     replaced: dict[bool, list[str]] = {True: [], False: []}  # by whether the content is the same
     for event, before, found in news:
         if before and event == "changed":
@@ -268,7 +279,7 @@ def _tell(  # noqa: PLR0913, PLR0917
         "the same content as a received file, counted again": [
             f"{found.path} ({received[found.fingerprint]})"
             for _, _, found in news
-            if found.fingerprint in received
+            if found.records and found.fingerprint in received
         ],
         "retracted, so not received": [
             one.path

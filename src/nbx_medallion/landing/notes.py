@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from nbx_medallion.landing.files import LandingFile
-from nbx_medallion.landing.scan import LandingScan
+from nbx_medallion.landing.scan import NO_HEADER, LandingScan
 
 if TYPE_CHECKING:
     from nbx_medallion.contracts.model import Contract
@@ -26,8 +26,9 @@ def landing_notes(
     paths = [file.path for file in scan.files]
     entry = "landing_" + contract.table.partition(".")[2].removesuffix("_clean")
     notes = []
-    for option in ("encoding", "separator"):
-        declared = json.dumps(getattr(scan.dialect, option))
+    read_with = {"encoding": scan.dialect.encoding, "separator": scan.dialect.delimiter}
+    for option, value in read_with.items():
+        declared = json.dumps(value)
         for fit, those in _by_kind([file.fits.get(option) for file in scan.files], paths):
             also = " (Latin-1 and more)" if fit == "cp1252" else ""
             notes.append(
@@ -39,9 +40,15 @@ def landing_notes(
         notes.append(f"not read, neither .csv nor .csv.gz: {listed(scan.skipped)}")
     for problem, those in _by_kind([file.header.problem for file in scan.files], paths):
         why = _shortened(problem, 200)
-        notes.append(f"{listed(those)}: no record could be mapped to columns: {why}")
+        remedy = (
+            f"; set csv: {{header: [names]}} at {entry} for such files"
+            if problem == NO_HEADER
+            else ""
+        )
+        notes.append(f"{listed(those)}: no record could be mapped to columns: {why}{remedy}")
     for kind, those in _by_kind([file.header.other for file in scan.files], paths):
         notes.append(f"{listed(those)}: not read, since it is {kind}")
+    notes += _notes_on_lines(scan, paths, entry)
     for blank, those in _by_kind([file.header.blank for file in scan.files], paths):
         unnamed = ", ".join(f"_c{at}" for at in blank)
         notes.append(f"{listed(those)}: columns without a name are {unnamed}")
@@ -60,6 +67,34 @@ def landing_notes(
         nowhere = f"; no file has {_named(unseen)}, which it uses" if unseen else ""
         notes.append(
             f"columns that the contract does not use, kept in bronze: {_named(further)}{nowhere}"
+        )
+    return notes
+
+
+def _notes_on_lines(scan: LandingScan, paths: list[str], entry: str) -> list[str]:
+    """What the lines of files have that most have not."""
+    notes = []
+    for trimmed, those in _by_kind([file.header.trimmed for file in scan.files], paths):
+        quoted = listed([repr(name) for name in trimmed])
+        notes.append(
+            f"{listed(those)}: names are taken without the white space and invisible characters"
+            f" around them: {quoted}"
+        )
+    ours = scan.dialect.separator
+    for named, those in _by_kind([file.named for file in scan.files], paths):
+        if ours not in (None, named):
+            notes.append(
+                f"{listed(those)}: the first line, sep={named}, names another separator than"
+                f" {json.dumps(ours)}, which is set at {entry} and was used: correct one of the two"
+            )
+    if those := [file.path for file in scan.files if file.all_end_in_separator]:
+        notes.append(
+            f"{listed(those)}: each record ends in a separator that the header lacks, so it has a"
+            " field too many: add a separator to the header, or take that of the records away"
+        )
+    if those := [f"{file.path} ({file.with_nul:,})" for file in scan.files if file.with_nul]:
+        notes.append(
+            f"values that hold NUL characters, kept unless they hold nothing else: {listed(those)}"
         )
     return notes
 

@@ -16,7 +16,7 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,13 +32,22 @@ _STRETCH = (1 << 8, 1 << 16)
 _RESTART = 1 << 17  # bytes of the fast way's next block
 _LF, _CR = 10, 13
 _LINE_END = re.compile(rb"[\r\n]")
+# Excel's first line that names the separator, which a program may have quoted or filled up.
+_SEPARATOR_LINE = re.compile(rb'[\r\n]*"?sep=([^\0\r\n\x80-\xff])\1*"?(?=[\r\n]|\Z)', re.IGNORECASE)
+_BEGINNING = 1 << 10  # bytes within which that line ends
+_NOT_CLOSED = "quote not closed"
+_TEXT_AFTER = "text after a closing quote"
 
 
 class Record(NamedTuple):
-    """One record: its bytes without the line end, and its fields (None: malformed quoting)."""
+    """One record: its bytes without the line end, and its fields.
+
+    Where its quoting is malformed it has none, and `why` says what is wrong.
+    """
 
     raw: bytes
     fields: list[bytes] | None
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,14 +74,15 @@ class StrictReader:
     """The strict rule, record by record; `limit` is what a quoted field must close within."""
 
     def __init__(self, dialect: CsvDialect, limit: int = LIMIT) -> None:
-        self._separator = dialect.separator.encode()
+        self._separator = dialect.delimiter.encode()
         self._quote = dialect.quote.encode()
         self._field_end = re.compile(b"[\r\n" + re.escape(self._separator) + b"]")
         self._limit = limit
         self._data, self._final, self._base = b"", False, 0
-        # Where the quoted fields of malformed records started, by record. A later record that comes
-        # to one of them runs into the same failure; without this, time would be quadratic.
-        self.doomed: list[array[int]] = []
+        # Where the quoted fields of malformed records started, by record, and what was wrong. A
+        # later record that comes to one of them runs into the same failure; without this, time
+        # would be quadratic.
+        self.doomed: list[tuple[array[int], str]] = []
         #: True if a quote did not close before the file's end: more text may make other records.
         self.is_open = False
 
@@ -89,50 +99,52 @@ class StrictReader:
         stop = min(stop, len(data))
         while start < stop:
             try:
-                end, fields = self._record(start)
+                end, fields, why = self._record(start)
             except _MoreNeeded:
                 break
             after = min(end + (2 if data.startswith(b"\r\n", end) else 1), len(data))
             if after == len(data) and data.endswith(b"\r") and not final:
                 break  # whether an LF follows is not known yet
             if end > start:
-                records.append(Record(data[start:end], fields))
+                records.append(Record(data[start:end], fields, why))
             start = after
             if self.doomed:
-                self.doomed = [chain for chain in self.doomed if chain[-1] >= base + start]
+                self.doomed = [one for one in self.doomed if one[0][-1] >= base + start]
         self._data = b""
         return records, start
 
-    def _record(self, start: int) -> tuple[int, list[bytes] | None]:
+    def _record(self, start: int) -> tuple[int, list[bytes] | None, str]:
+        """Where a record ends, its fields, and what is wrong with its quotes where it has none."""
         data, quote = self._data, self._quote
         line_end = self._find(_LINE_END, start)
         if data.find(quote, start, line_end) < 0:
-            return line_end, data[start:line_end].split(self._separator)
+            return line_end, data[start:line_end].split(self._separator), ""
         fields: list[bytes] = []
         opened: array[int] = array("q")
         at = start
         while True:
             if data.startswith(quote, at):
                 offset = self._base + at
-                if any(bisect_left(old, offset) < bisect_right(old, offset) for old in self.doomed):
-                    return line_end, None
+                for old, why in self.doomed:
+                    if bisect_left(old, offset) < bisect_right(old, offset):
+                        return line_end, None, why
                 opened.append(offset)
                 close = self._close(at + 1, start + self._limit)
-                if close is None:
-                    self.doomed.append(opened)
-                    return line_end, None
+                if isinstance(close, str):
+                    self.doomed.append((opened, close))
+                    return line_end, None, close
                 fields.append(data[at + 1 : close].replace(quote + quote, quote))
                 end = close + 1
             else:
                 end = self._find(self._field_end, at)
                 fields.append(data[at:end])
             if not data.startswith(self._separator, end):
-                return end, fields
+                return end, fields, ""
             at = end + 1
 
-    def _close(self, at: int, stop: int) -> int | None:
-        """Where the quote is that closes a field; None if none does that before `stop`."""
-        data = self._data
+    def _close(self, at: int, stop: int) -> int | str:
+        """Where the quote is that closes a field; if none does before `stop`, what is wrong."""
+        data, opened = self._data, at
         while (close := data.find(self._quote, at, stop)) >= 0:
             at = close + 1
             if at == len(data):
@@ -140,11 +152,14 @@ class StrictReader:
                     return close
                 raise _MoreNeeded
             if not data.startswith(self._quote, at):
-                return close if self._field_end.match(data, at) else None
+                if self._field_end.match(data, at):
+                    return close
+                # One on a later line opens another field: that of this one is missing.
+                return _NOT_CLOSED if _LINE_END.search(data, opened, close) else _TEXT_AFTER
             at += 1
         if self._final or len(data) >= stop:
             self.is_open |= len(data) < stop
-            return None
+            return _NOT_CLOSED
         raise _MoreNeeded
 
     def _find(self, end: re.Pattern[bytes], at: int) -> int:
@@ -173,15 +188,23 @@ class BlockReader:
     ) -> None:
         self._stream = stream
         self._quote = ord(dialect.quote)
-        # What may stand beside a quote. Another one: half of a doubled one, or of an empty field.
-        self._edge = np.zeros(256, np.bool_)
-        self._edge[[ord(dialect.separator), _LF, _CR, self._quote]] = True
-        self._strict = StrictReader(dialect, limit)
+        self._limit = limit
         self._window = min(window, limit)
         self._left = length
         self._data, self._at = b"", 0
         self._base = 0
+        self._first = b""
         self._ended = False
+        #: The separator that the first line names, if it does.
+        self.named: str | None = None
+        self._use(dialect)
+
+    def _use(self, dialect: CsvDialect) -> None:
+        self.dialect = dialect
+        # What may stand beside a quote. Another one: half of a doubled one, or of an empty field.
+        self._edge = np.zeros(256, np.bool_)
+        self._edge[[ord(dialect.delimiter), _LF, _CR, self._quote]] = True
+        self._strict = StrictReader(dialect, self._limit)
 
     @property
     def offset(self) -> int:
@@ -194,13 +217,26 @@ class BlockReader:
         return self._strict.is_open
 
     def header(self) -> Record | None:
-        """Read a file's first record, by the strict rule; None if there is none."""
-        self._fill(len(BOM))
-        if self._data.startswith(BOM):
-            self._at = len(BOM)
+        """Read a file's first record, by the strict rule; None if there is none.
+
+        Before it byte order marks are left out, and a line that names the separator, which is then
+        that of the `dialect` unless it has one.
+        """
+        self._fill(_BEGINNING)
+        while self._data.startswith(BOM, self._at):
+            self._at += len(BOM)
+        line = _SEPARATOR_LINE.match(self._data, self._at)
+        if line and line[1] != self.dialect.quote.encode():
+            self._at, self.named = line.end(), line[1].decode()
+            self._use(replace(self.dialect, separator=self.dialect.separator or self.named))
         while (block := self._read_strictly(1)).data and not block.records:
             pass  # blank lines
+        self._first = block.data
         return block.records[0] if block.records else None
+
+    def put_back(self) -> None:
+        """Give the record that was read as `header` once more, as one of a block."""
+        self._at -= len(self._first)
 
     def __iter__(self) -> Iterator[Block]:
         """Give the blocks from here to the end of the stream."""

@@ -2,22 +2,32 @@
 
 import re
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
-from nbx_medallion.contracts.lineage import RESERVED
-from nbx_medallion.landing.dialect import CsvDialect, HashingFile, guess_encoding
+import pyarrow.compute as pc
+
+from nbx_medallion.contracts.patterns import UNSEEN
+from nbx_medallion.landing.dialect import CsvDialect, HashingFile, Readable, guess_encoding
 from nbx_medallion.landing.files import FileRange, Header, LandingFile, Listed, list_landing, opened
+from nbx_medallion.landing.names import column_names, find_problem
 from nbx_medallion.landing.parse import RecordParser, is_utf8
-from nbx_medallion.landing.records import WINDOW, BlockReader, Record, StrictReader
+from nbx_medallion.landing.records import WINDOW, Block, BlockReader, Record, StrictReader
 
 _MOST_HEADER_BYTES = 1 << 20
-_MOST_NAMES = 4096
 _SEPARATORS = (",", ";", "\t", "|")
+_ANY_SEPARATOR = re.compile(f"[{''.join(_SEPARATORS)}]")
+_NUMBER_OR_DATE = re.compile(
+    r"(?:r?\$|[€£])? ?[-+]?\d[\d.' \xa0]*(?:e[-+]?\d+)? ?[%€]?|[-+]?\.\d+"
+    r"|\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?:[t ]+\d.*)?|\d{1,2}[-/ ][^\W\d_]{3,9}[-/ ]\d{2,4}"
+    r"|\d{8}t\d.*|\d{1,2}:\d{2}.*"
+)
+NO_HEADER = "the first line is no header: none of the contract's names, but a number or a date"
+ENDS_IN_QUOTES = "it ends within quotes"
+ANOTHER_HEADER = "it has another header"
 # How files begin that are no CSV, whatever their names say.
 _OTHERS = {
     rb"\x1f\x8b": "a gzip stream: name it .csv.gz",
@@ -64,16 +74,19 @@ class Tail(NamedTuple):
     before: HashingFile | None
 
 
-def preview_rows(path: str, variable: str, dialect: CsvDialect, count: int) -> dict[str, Any]:
+def preview_rows(
+    path: str, variable: str, dialect: CsvDialect, count: int, known: Collection[str] = ()
+) -> dict[str, Any]:
     """The first records of the first file that has any, in pandas' "split" form, from 1.
 
-    Columns are the file's, then `_corrupt_record`, `_source_file` and `_row_number`.
+    Columns are the file's, then those of ours, as `RecordParser` has them.
     """
     for file in list_landing(path, variable).files:
         with opened(file, variable) as raw:
-            reader = BlockReader(dialect.open_utf8(raw, file.location), dialect)
-            names = read_header(reader.header()).columns
-            parser = RecordParser(names or (), names, file.path, dialect)
+            text = dialect.open_utf8(raw, file.location)
+            reader, _, header = _begin(text, dialect, known)
+            names = header.columns
+            parser = RecordParser(names or (), names, file.path, reader.dialect)
             batches = (batch.slice(0, count) for batch in parser.parse(reader, 1))
             records = (row for batch in batches for row in batch.to_pylist())
             rows = [list(row.values()) for row in islice(records, count)]
@@ -83,10 +96,30 @@ def preview_rows(path: str, variable: str, dialect: CsvDialect, count: int) -> d
     return {"index": index, "columns": parser.schema.names, "data": rows}
 
 
-def read_header(record: Record | None) -> Header:
-    """Name the columns of a file by its first record: as received, blank ones by position."""
+def _begin(
+    text: Readable, dialect: CsvDialect, known: Collection[str]
+) -> tuple[BlockReader, Record | None, Header]:
+    """Read a file's header: the reader, which goes on after it, the first record, what it says."""
+    reader = BlockReader(text, dialect, window=WINDOW)
+    record = reader.header()
+    header = read_header(record, dialect, known)
+    if header.is_record:
+        reader.put_back()
+    return reader, record, header
+
+
+def read_header(record: Record | None, dialect: CsvDialect, known: Collection[str] = ()) -> Header:
+    """Name the columns of a file by its first record, unless the dialect has their names.
+
+    One with a number or a date, and none of the `known` names, is no header.
+    """
     if record is None:
         return Header()
+    received = _fields(record)
+    if dialect.header and column_names(received) != dialect.header:
+        return Header("", dialect.header, is_record=True)
+    if _is_data(received, known) and not dialect.header:
+        return Header("", problem=NO_HEADER, is_record=True)
     text = record.raw.decode("utf-8", "replace")
     if len(record.raw) > _MOST_HEADER_BYTES:
         size = f"{len(record.raw):,} bytes, more than {_MOST_HEADER_BYTES:,}"
@@ -99,48 +132,56 @@ def read_header(record: Record | None) -> Header:
     for why, is_so in unreadable.items():
         if is_so:
             return Header(text, problem=f"the header is unreadable: {why}")
-    names = [field.decode() for field in record.fields or ()]
-    blank = tuple(at for at, name in enumerate(names) if not name.strip())
-    for at in blank:
-        names[at] = f"_c{at}"
-    problem = _find_problem(names)
-    return Header(text, None if problem else tuple(names), blank, problem)
+    problem = find_problem(received)
+    return Header(
+        text,
+        None if problem else column_names(received),
+        tuple(at for at, name in enumerate(received) if not name.strip(UNSEEN)),
+        tuple(name for name in received if name.strip(UNSEEN) not in ("", name)),
+        problem,
+    )
 
 
-def _find_problem(names: list[str]) -> str | None:
-    if len(names) > _MOST_NAMES:
-        return f"the header has {len(names):,} names, more than {_MOST_NAMES:,}"
-    seen: dict[str, str] = {}
-    for name, times in Counter(names).items():
-        if times > 1:
-            return f"the name {name!r} stands {times} times in the header"
-        if name.lower() in RESERVED:
-            return f"the name {name!r} is kept for a column of ours"
-        other = seen.setdefault(name.lower(), name)
-        if other != name:
-            return f"the names {other!r} and {name!r} differ only in case"
-    return None
+def _fields(record: Record) -> list[str]:
+    """The fields as text, none of a malformed record."""
+    return [one.decode() for one in record.fields or ()] if is_utf8(record.raw) else []
 
 
-def scan_file(
-    file: Listed, variable: str, dialect: CsvDialect, pool: Executor, tail: Tail | None = None
+def _is_data(received: Sequence[str], known: Collection[str]) -> bool:
+    """Tell of names, in which a separator may be, whether they are values rather."""
+    parts = [part for name in received for part in (name, *_ANY_SEPARATOR.split(name))]
+    values = {part.strip(UNSEEN).lower() for part in parts}
+    is_known = values & {name.lower() for name in known}
+    return bool(known) and not is_known and any(map(_NUMBER_OR_DATE.fullmatch, values))
+
+
+def scan_file(  # noqa: PLR0913, PLR0917
+    file: Listed,
+    variable: str,
+    dialect: CsvDialect,
+    pool: Executor,
+    tail: Tail | None = None,
+    known: Collection[str] = (),
 ) -> LandingFile:
     """Read a file once, or its header and its tail; no content of it is an error.
+
+    `known` are names that the contract of the clean table reads.
 
     Raises:
         LandingError: It cannot be read, or is not as it was listed.
     """
     path, location, size, modified_at = file
     split = sys.maxsize if dialect.is_streamed(location) else 8 * WINDOW
-    cuts: list[tuple[int, int, int, int]] = []
+    cuts: list[tuple[int, int, int, int, bool]] = []
     fits: dict[str, str | None] = {}
     with opened(file, variable) as raw:
         hashing = HashingFile(raw, pool)
         if other := _find_other(raw, location):
-            return LandingFile(file, hashing.finish(), Header(other=other), False, (), {})
-        reader = BlockReader(dialect.open_utf8(hashing, location), dialect, window=WINDOW)
-        record = reader.header()
-        header = read_header(record)
+            return LandingFile(file, "", Header(other=other), None, (), {})
+        text = dialect.open_utf8(hashing, location)
+        reader, record, header = _begin(text, dialect, known)
+        named, dialect = reader.named, reader.dialect
+        parser = RecordParser(header.columns or (), header.columns, path, dialect)
         base, row, records = 0, 1, 0
         if tail:
             base, row, before = tail
@@ -150,25 +191,59 @@ def scan_file(
             reader = BlockReader(text, dialect, window=WINDOW)
         start = base + reader.offset
         is_ascii = is_text = True
+        is_after = False
+        with_nul = 0
+        all_end = header.columns and not (header.text or "").endswith(dialect.delimiter)
         for block in reader:
-            records += reader.count(block)
+            count = reader.count(block)
+            records += count
+            if header.columns:
+                with_nul += _look_into(block, parser)
+            if all_end:
+                ending = _ending_in(dialect.delimiter.encode(), block.data)
+                all_end = ending == count and (records > count or parser.are_wider(block))
             if is_ascii and not block.data.isascii():
                 # A whole file that is in another encoding shows here.
                 is_ascii, is_text = False, is_utf8(block.data)
             end = base + reader.offset
             if block.may_split and end - start >= split:
-                cuts.append((start, end - start, row, records))
-                start, row, records = end, row + records, 0
-        cuts.append((start, base + reader.offset - start, row, records))
+                cuts.append((start, end - start, row, records, is_after))
+                start, row, records, is_after = end, row + records, 0, parser.is_after_another
+        cuts.append((start, base + reader.offset - start, row, records, is_after))
         fingerprint = hashing.finish()
         if record and (not is_text or b"\0" in record.raw or not is_utf8(record.raw)):
             fits["encoding"] = guess_encoding(location, dialect)
     if record and len(record.fields or ()) < 2:
         fits["separator"] = _guess_separator(record, dialect)
     likely = {option: value for option, value in fits.items() if value}
-    as_listed = (path, location, size, modified_at.isoformat())
-    ranges = [FileRange(*as_listed, header.columns, *cut) for cut in cuts if cut[-1]]
-    return LandingFile(file, fingerprint, header, reader.is_open, tuple(ranges), likely)
+    told = (path, location, size, modified_at.isoformat(), header.columns, dialect.delimiter)
+    ranges = tuple(FileRange(*told, *cut) for cut in cuts if cut[3])
+    return LandingFile(
+        file,
+        fingerprint,
+        header,
+        ENDS_IN_QUOTES if reader.is_open else ANOTHER_HEADER if parser.is_after_another else None,
+        ranges,
+        likely,
+        named,
+        with_nul,
+        bool(all_end and ranges),
+    )
+
+
+def _look_into(block: Block, parser: RecordParser) -> int:
+    """Have the parser find other headers in a block, and count the values with NUL characters."""
+    data = block.data
+    if parser.is_after_another or not (b"\0" in data or parser.may_hold_header(data)):
+        return 0
+    columns = [column for batch in parser.parse([block], 1) for column in batch.columns[:-4]]
+    return sum(pc.sum(pc.match_substring(column, "\0")).as_py() or 0 for column in columns)
+
+
+def _ending_in(separator: bytes, data: bytes) -> int:
+    """How many lines end in the separator."""
+    ends = sum(data.count(separator + end) for end in (b"\n", b"\r"))
+    return ends + data.endswith(separator)
 
 
 def _find_other(raw: BinaryIO, location: str) -> str | None:
@@ -180,11 +255,11 @@ def _find_other(raw: BinaryIO, location: str) -> str | None:
 
 def _guess_separator(header: Record, dialect: CsvDialect) -> str | None:
     """The one that parts a header into the most names, of those that are in it more often."""
-    declared, names = header.raw.count(dialect.separator.encode()), {}
+    declared, names = header.raw.count(dialect.delimiter.encode()), {}
     for separator in _SEPARATORS:
         if separator != dialect.quote and header.raw.count(separator.encode()) > declared:
             strict = StrictReader(replace(dialect, separator=separator))
-            [(_, fields)], _ = strict.read(header.raw, 0, 1, final=True)
+            [(_, fields, _)], _ = strict.read(header.raw, 0, 1, final=True)
             names[separator] = len(fields or ())
     return max((s for s in names if names[s] > 1), key=names.__getitem__, default=None)
 

@@ -7,7 +7,7 @@ this package and no Kedro project.
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,12 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
-from nbx_medallion.contracts.lineage import CORRUPT_RECORD, ROW_NUMBER, SOURCE_FILE
+from nbx_medallion.contracts.lineage import (
+    CORRUPT_REASON,
+    CORRUPT_RECORD,
+    ROW_NUMBER,
+    SOURCE_FILE,
+)
 from nbx_medallion.errors import marked_in_text
 from nbx_medallion.landing.dialect import UNREADABLE, CsvDialect
 from nbx_medallion.landing.files import FileRange, changed, check_unchanged
@@ -36,9 +41,9 @@ def landing_records(spark: "SparkSession", scan: "LandingScan", all_at_once: boo
     """Give a row a record of the scanned files, lazily: running it fails when one has changed.
 
     Columns are each received one as string under its own name, `_corrupt_record` (the text of a
-    malformed record, whose received columns are NULL), `_source_file` and `_row_number` (from 1 in
-    each file). `all_at_once`: whether the engine works at all partitions of a frame from the start,
-    however many, each with memory of its own.
+    malformed record, whose received columns are NULL), `_corrupt_reason`, `_source_file` and
+    `_row_number` (from 1 in each file). `all_at_once`: whether the engine works at all partitions
+    of a frame from the start, however many, each with memory of its own.
     """
     plan = {
         "columns": scan.columns,
@@ -78,7 +83,8 @@ def read_range(
     part: FileRange, columns: Sequence[str], dialect: CsvDialect
 ) -> Iterator[pa.RecordBatch]:
     """Read a range as batches with these columns; a LandingError if the file is not as scanned."""
-    parser = RecordParser(columns, part.columns, part.path, dialect)
+    dialect = replace(dialect, separator=part.separator)
+    parser = RecordParser(columns, part.columns, part.path, dialect, part.is_after_another)
     as_listed = (part.location, part.size_bytes, datetime.fromisoformat(part.modified_at))
     found = 0
     try:
@@ -102,7 +108,8 @@ class LandingCsvSource(DataSource):
 
     def schema(self) -> StructType:
         """See `landing_records`."""
-        texts = (*json.loads(self.options["plan"])["columns"], CORRUPT_RECORD, SOURCE_FILE)
+        columns = json.loads(self.options["plan"])["columns"]
+        texts = (*columns, CORRUPT_RECORD, CORRUPT_REASON, SOURCE_FILE)
         fields = [StructField(name, StringType()) for name in texts]
         return StructType([*fields, StructField(ROW_NUMBER, LongType())])
 

@@ -57,12 +57,7 @@ class Amending:
             What was accepted, in a sentence; a `UserError` where there is nothing.
         """
         declared = self.config.declared
-        known = [*declared.tables, *(model.table for model in declared.models)]
-        if table not in known:
-            raise ConfigurationError(
-                f"{table}: expected a table of the pipeline, as <schema>.<table>."
-                f"{did_you_mean(table, known)}"
-            )
+        declared.refuse_unknown(table)
         source = Source.of_table(table)
         if source and table == source.raw:
             return self._adopt_rows(source)

@@ -224,7 +224,7 @@ class RunHooks:
         receipt = self._plan.receipts[source.name]
         contract = self._declared.contract(source.clean)
         notes = list(receipt.notes)
-        if receipt.events:
+        if receipt.events or receipt.scan.files:
             bronze = self._table(source.raw).table
             columns = bronze.columns() if self._plan.logs[source.raw].commits else ()
             notes += landing_notes(receipt.scan, contract, [column.name for column in columns])

@@ -63,7 +63,9 @@ def _counts(title: str, counts: Mapping[str, int]) -> list[str]:
         return []
     width = max(len(f"{count:,}") for count in counts.values())
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ["", title, *(f"  {count:>{width},}  {name}" for name, count in ordered)]
+    lines = [f"  {count:>{width},}  {name}" for name, count in ordered[:_MANY]]
+    more = [f"  and {len(ordered) - _MANY} more, see ops.rule_counts"] * (len(ordered) > _MANY)
+    return ["", title, *lines, *more]
 
 
 def aligned(table: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> list[str]:

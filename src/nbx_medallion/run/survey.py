@@ -33,6 +33,7 @@ from nbx_medallion.tables.log import Commit, Log, Record
 from nbx_medallion.tables.run import Definition, RunTables
 
 EVENTS, RUNS = "ops.landing_files", "ops.runs"
+REGISTRY = "ml_registry.model_versions"
 LEDGER, RULE_COUNTS = "ops.run_ledger", "ops.rule_counts"
 SUMMARY = "run_summary"
 
@@ -222,6 +223,7 @@ def take_survey(
     lakehouse = Lakehouse(catalog)
     for table in (EVENTS, RUNS, LEDGER, RULE_COUNTS):
         lakehouse.table(table).check()
+        lakehouse.table(table).check_columns()
     for table, dataset in datasets.items():
         dataset.check()
         if table not in inputs:
@@ -231,16 +233,21 @@ def take_survey(
     sources = [source for source in declared.sources if source.raw in inputs]
     kept = {source.raw for source in sources}
     logs = {name: lakehouse.log(name, one, name in kept) for name, one in datasets.items()}
-    written_with = {
-        model: commit.metadata["definition"]
-        for model in declared.models
-        if model.table in inputs
+    written = [model for model in declared.models if model.table in inputs]
+    registered = lakehouse.rows(REGISTRY, ["table_name", "definition"]) if written else []
+    written_with = {row["table_name"]: row["definition"] for row in registered} | {
+        model.table: commit.metadata["definition"]
+        for model in written
         for commit in logs[model.table].own()
         if "definition" in commit.metadata
     }
     check_write_once(
-        written_with, declared.models, lambda model: catalog.exists(f"{model}.dataset@table")
+        {model: written_with[model.table] for model in written if model.table in written_with},
+        declared.models,
+        lambda model: catalog.exists(f"{model}.dataset@table"),
     )
+    for dataset in datasets.values():
+        dataset.check_columns()
     events = {source.name: lakehouse.events(source, logs[source.raw]) for source in sources}
     books = {name: read_book(of_source) for name, of_source in events.items()}
     receipts = {}

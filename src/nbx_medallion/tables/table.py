@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -416,12 +417,14 @@ def _read_commit(entry: Mapping[str, Any]) -> Commit:
 def _to_arrow(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Any:
     """Rows as an Arrow table, by way of JSON: Arrow imports pandas, 0.2 s, for Python's values.
 
-    Arrow fails where pandas is hidden from it.
+    Arrow fails where pandas is hidden from it. Columns come without comments: deltalake refuses
+    rows with others than the table has.
     """
     import pyarrow
     from pyarrow.json import ParseOptions, read_json
 
-    schema = pyarrow.schema(to_delta(columns).to_arrow())
+    plain = [replace(column, comment="") for column in columns]
+    schema = pyarrow.schema(to_delta(plain).to_arrow())
     if not rows:
         return schema.empty_table()
     named = [{column.name: row[column.name] for column in columns} for row in rows]

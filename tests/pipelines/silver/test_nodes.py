@@ -82,6 +82,42 @@ def test_each_record_is_clean_or_quarantined_or_superseded(engine_session: Spark
     ]
 
 
+def test_a_malformed_record_has_the_reason_of_bronze_alone(engine_session: SparkSession) -> None:
+    from pyspark.sql import functions as F
+
+    rows = [("c1", "5", None, "a.csv", 1, "b1"), (None, None, "c", "a.csv", 2, "b1")]
+    received = bronze(engine_session, ["customer_id", "amount"], rows)
+    why = F.when(F.col("_corrupt_record").isNotNull(), "record: 1 field, header has 2")
+    for frame in (received.withColumn("_corrupt_reason", why), received):
+        quarantine, _, clean = split(frame, silver_contract())
+        known = "_corrupt_reason" in frame.columns
+        told = "record: 1 field, header has 2" if known else "record: malformed"
+        assert plain(quarantine.select("_corrupt_record", "_reasons")) == [("c", (told,))]
+        assert "_corrupt_reason" not in quarantine.columns
+        assert len(plain(clean)) == 1
+
+
+def test_what_nobody_sees_and_nul_alone_are_absent(engine_session: SparkSession) -> None:
+    frame = bronze(
+        engine_session,
+        ["customer_id", "amount", "product"],
+        [
+            ("\u200bc1\ufeff", "\u2060 5\u00ad", "\0", None, "a.csv", 1, "b1"),
+            ("c\0", "5", "\u200b", None, "a.csv", 2, "b1"),
+            ("\0\0", "\u200e", None, None, "a.csv", 3, "b1"),
+            (" \0\ufeff", "1\0", None, None, "a.csv", 4, "b1"),
+        ],
+    )
+    quarantine, _, clean = split(frame, silver_contract())
+    assert plain(clean.select("customer_id", "amount", "product")) == [
+        ("c1", D("5.00"), None), ("c\0", D("5.00"), None)
+    ]  # fmt: skip
+    assert plain(quarantine.select("_row_number", "_reasons")) == [
+        (3, ("customer_id: required", "amount: required")),
+        (4, ("customer_id: required", "amount: type")),
+    ]
+
+
 def test_columns_that_a_file_lacks_are_null_in_exact_case(engine_session: SparkSession) -> None:
     contract = silver_contract()
     frame = bronze(

@@ -21,7 +21,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from nbx_medallion.contracts import lineage as own
-from nbx_medallion.contracts.casts import strict_cast, trimmed
+from nbx_medallion.contracts.casts import is_given, strict_cast
 from nbx_medallion.contracts.functions import to_column
 from nbx_medallion.contracts.model import Column as ContractColumn
 from nbx_medallion.contracts.model import Contract
@@ -159,11 +159,11 @@ def quarantine_records(new_records: DataFrame, contract: Contract) -> DataFrame:
     records, columns = _by_position(new_records)
     found = _checks(contract, columns, _typed_columns(contract, columns))
     named = {name: column.alias(name) for name, column in columns.items()}
-    place = own.RAW[1:]
+    last = (own.CORRUPT_REASON, *own.RECEIVED)
     return records.filter(~_is_valid(columns, found)).select(
-        *(named[name] for name in named if name not in place),
+        *(named[name] for name in named if name not in last),
         _reasons(columns, found),
-        *(named[name] for name in place),
+        *(named[name] for name in own.RECEIVED),
     )
 
 
@@ -249,14 +249,10 @@ def _does_not_fit(column: ContractColumn, columns: Columns) -> Column:
     if column.type == STRING and _logic(column).op == "input":
         return F.lit(False)
     raw, logic = _raw(column, columns), _logic(column)
-    given = _given(raw) if logic.type == STRING else raw.isNotNull()
+    given = is_given(raw) if logic.type == STRING else raw.isNotNull()
     if logic.op == "input" or not column.inputs or not set(column.inputs) <= set(columns):
         return given
-    return given | (raw.isNull() & _all_of([_given(columns[name]) for name in column.inputs]))
-
-
-def _given(text: Column) -> Column:
-    return F.coalesce(trimmed(text) != F.lit(""), F.lit(False))
+    return given | (raw.isNull() & _all_of([is_given(columns[name]) for name in column.inputs]))
 
 
 def _checks(contract: Contract, columns: Columns, values: Columns) -> list[Check]:
@@ -320,6 +316,10 @@ def _is_valid(columns: Columns, found: list[Check]) -> Column:
 
 
 def _reasons(columns: Columns, found: list[Check]) -> Column:
-    """Return why a record is rejected, all in the contract's order; malformed is the only one."""
-    malformed = F.when(columns[own.CORRUPT_RECORD].isNotNull(), F.array(F.lit("record: malformed")))
+    """Return why a record is rejected: why it could not be parsed, or all in the contract's order.
+
+    A record that was received before bronze had its reason is malformed, no more is known.
+    """
+    why = F.coalesce(columns.get(own.CORRUPT_REASON, F.lit(None)), F.lit("record: malformed"))
+    malformed = F.when(columns[own.CORRUPT_RECORD].isNotNull(), F.array(why))
     return malformed.otherwise(F.array_distinct(_violated(found))).alias(own.REASONS)
