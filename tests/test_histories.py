@@ -1,11 +1,13 @@
 """Histories that break where one rule of increments is missing, each by its name."""
 
 import json
+import shutil
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from test_any_history import CONTRACT, LAYERS, Killed, killed_after, meanwhile
 from test_kills import AFTER, FIRST, KILLED, LAST, Scene, extension, put, retraction, scene
 
@@ -312,6 +314,68 @@ def test_what_a_cut_log_hides_is_made_again(scene: Scene) -> None:
 
     assert actions(scene, LAST)[CLEAN] == "rebuild"
     assert {file for file, _ in records(scene, CLEAN)} == {"a.csv", "b.csv", "c.csv", "d.csv"}
+
+
+@on_sail
+@pytest.mark.parametrize(
+    ("removed", "layers", "spent"),
+    [((QUARANTINE, SUPERSEDED, CLEAN), ["bronze", "silver"], 5),
+     ((BRONZE, "ops.landing_files"), ["bronze"], 6)],
+    ids=["silver", "bronze"],
+)  # fmt: skip
+def test_a_table_made_anew_is_not_taken_for_the_old_one_of_its_version(
+    scene: Scene, removed: tuple[str, ...], layers: list[str], spent: int
+) -> None:
+    put(scene.lake, "a.csv", "1,a,5", "2,b,90")
+    for table in removed:
+        shutil.rmtree(scene.lake.path(table))
+    run(scene, KILLED, pipeline_names=layers)
+    run(scene, AFTER)
+    assert scene.lake.rows(CORE, "customer_id", "total_spent") == [
+        ("a", Decimal(spent)), ("b", Decimal(92))
+    ]  # fmt: skip
+    batches = {batch for (batch,) in scene.lake.rows(BRONZE, "_batch_id")}
+    assert {batch for (batch,) in scene.lake.rows(CLEAN, "_batch_id")} <= batches
+    assert nothing_new(scene)
+
+
+@on_sail
+def test_a_restored_bronze_is_put_back_by_a_run_that_only_reads_it(scene: Scene) -> None:
+    extension(scene.lake)
+    run(scene, KILLED)
+    before = scene.content()
+    back(scene, BRONZE, 1)
+
+    run(scene, AFTER, pipeline_names=["silver", "gold_core"])
+
+    assert any("it was put back to version 2" in note for note in summary(scene)["notes"])
+    assert scene.content() == before
+    assert nothing_new(scene)
+
+
+@on_sail
+def test_what_nobody_sent_is_not_adopted(scene: Scene) -> None:
+    bronze = scene.lake.table(BRONZE)
+    write_deltalake(bronze, bronze.to_pyarrow_table().slice(0, 1), mode="append")
+    with pytest.raises(UserError) as raised:
+        amending(scene).adopt(BRONZE)
+    message = str(raised.value)
+    assert "expected no other records than those that were received, found more of" in message
+    bronze = scene.lake.table(BRONZE)
+    bronze.restore(bronze.version() - 1)
+    assert nothing_new(scene)
+
+
+@on_sail
+def test_a_change_of_an_ops_table_is_to_be_restored(scene: Scene) -> None:
+    notes = scene.lake.table("ops.landing_files")
+    notes.delete("path = 'a.csv'")
+    refused = scene.lake.refused(runtime_params={"run_id": AFTER})
+    assert refused.endswith(
+        f"Nothing was written. Restore the table to version {notes.version() - 1}."
+    )
+    with pytest.raises(UserError, match=r"ops\.landing_files: .* Restore an ops table\."):
+        amending(scene).adopt("ops.landing_files")
 
 
 @on_sail

@@ -681,6 +681,17 @@ Handling.TestCase.settings = settings(
 test_whatever_happens_to_files_bronze_has_their_records = Handling.TestCase
 
 
+def test_a_file_whose_copy_was_retracted_is_read_anew_with_other_options(desk: Desk) -> None:
+    desk.put("a.csv", "h\n1\n")
+    desk.put("copy.csv", "h\n1\n")
+    desk.run()
+    desk.retract("copy.csv")
+    desk.run()
+    desk.dialect = CsvDialect(encoding="cp1252")
+    assert states(desk.run()) == {"a.csv": ("changed", 1)}
+    assert values(desk.bronze) == ["1"]
+
+
 # What is no CSV.
 
 

@@ -205,11 +205,15 @@ def test_log_of_a_table_and_of_none(tmp_path: Path) -> None:
     write(place, "b", **ours("append", "run-2", raw=7))
     log = log_of(place)
     assert (log.head, log.rows, [commit.row_count for commit in log.own()]) == (2, 2, [1, 1])
-    assert log.last_record() == Record(2, "d3f", {"bronze.raw": 7})
+    at = log.commits[-1].timestamp
+    assert log.last_record() == Record(2, "d3f", {"bronze.raw": 7}, at=at)
     assert log.definition() == {"rules": "1"}
     assert log.status() == Status("as left", 2)
     assert log.change_since(0) == Change(True, frozenset({"run-2"}), same=False)
     assert log.change_since(2) == Change(True, frozenset(), same=True)
+    assert log.change_since(2, at) == Change(True, frozenset(), same=True)
+    before = at - timedelta(milliseconds=1)
+    assert log.change_since(2, before) == Change(False, frozenset(), same=False)
 
 
 def test_a_table_is_seen_as_it_is_after_each_change(tmp_path: Path) -> None:

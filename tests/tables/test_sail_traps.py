@@ -30,6 +30,19 @@ def test_decimals_are_read_from_statistics_that_are_doubles(
     assert {row.spent for row in found} != {exact}
 
 
+def test_doubles_are_read_from_statistics_but_for_the_last_bit(
+    engine_session: "SparkSession", tmp_path: Path
+) -> None:
+    """`tables.writing` keeps them out of the statistics."""
+    exact = 3.5034615384615386
+    frame = engine_session.createDataFrame([(exact,), (exact,)], "spent double")
+    frame.write.format("delta").save(str(tmp_path / "t"))
+
+    found = engine_session.read.format("delta").load(str(tmp_path / "t")).collect()
+
+    assert {row.spent for row in found} != {exact}
+
+
 def test_not_null_is_checked_before_the_filters_of_a_frame(
     engine_session: "SparkSession", tmp_path: Path
 ) -> None:

@@ -121,10 +121,17 @@ def receive(  # noqa: PLR0913, PLR0917
             event = "grown" if tail else "changed" if is_changed else "received"
             return _New(event, before, found)
 
+        def is_alive(one: Listed) -> bool:
+            file = known.get(one.place)
+            is_same = file and file.content.fingerprint == contents.get(one.place)
+            return bool(file and is_same and file.is_alive)
+
         wanted = [
             one
             for one in listing.files
-            if one in unknown and one not in moves and contents.get(one.place) not in book.retracted
+            if one in unknown
+            and one not in moves
+            and (contents.get(one.place) not in book.retracted or is_alive(one))
         ]
         news = list(pool.map(scan, wanted))
     events = [

@@ -58,6 +58,8 @@ class Amending:
         """
         declared = self.config.declared
         declared.refuse_unknown(table)
+        if table.startswith("ops."):
+            raise TableError(f"{table}: expected bronze, silver or gold. Restore an ops table.")
         source = Source.of_table(table)
         if source and table == source.raw:
             return self._adopt_rows(source)
@@ -91,9 +93,14 @@ class Amending:
         rows = self.lakehouse.table(source.raw).load().groupBy(SOURCE_FILE, BATCH_ID).count()
         there = {(row[SOURCE_FILE], row[BATCH_ID]): row["count"] for row in rows.collect()}
         known = self._received(source)
-        lost = {
-            one.id: one.records - there.get(one.id, 0) for one in known.deliveries() if one.counts
-        }
+        received = {one.id: one.records for one in known.deliveries() if one.counts}
+        if surplus := sorted(f for f, n in there.items() if n > received.get(f, 0)):
+            raise TableError(
+                f"{source.raw}: expected no other records than those that were received, found more"
+                f" of {surplus[0][0]!r}, batch {surplus[0][1]!r}. Take them out again, or restore"
+                " the table."
+            )
+        lost = {one: records - there.get(one, 0) for one, records in received.items()}
         gone = [
             Event(
                 source.name, "retracted", path, "", None, None, None, records, None, batch,

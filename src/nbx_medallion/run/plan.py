@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from nbx_medallion.contracts.definition import definition_changes
@@ -123,7 +124,7 @@ class Plan:
             log = self.logs[table]
             if record := log.last_record():
                 records[table] = record
-                changes[table] = bronze.change_since(record.inputs[source.raw])
+                changes[table] = bronze.change_since(record.inputs[source.raw], record.at)
             if reason := self._why_remade(log):
                 reasons.append(reason)
             elif not changes[table].appended:
@@ -158,7 +159,9 @@ class Plan:
         if reason := self._why_remade(log):
             return Step("rebuild", reason)
         record = log.last_record()
-        made_from = record.inputs if record else {}
+        made_from: dict[str, tuple[int, datetime]] = {}
+        if record:
+            made_from = {one: (version, record.at) for one, version in record.inputs.items()}
         is_alone = len(inputs) == 1 and table in self.extensible
         if is_alone and (batches := self._appended(inputs[0], made_from)):
             return Step("extend", f"{_batches(batches)} of {inputs[0]}", batches)
@@ -166,17 +169,19 @@ class Plan:
             return Step("rebuild", f"{', '.join(changed)} is written")
         moved = [
             one for one in inputs
-            if one not in made_from or not self.logs[one].change_since(made_from[one]).same
+            if one not in made_from or not self.logs[one].change_since(*made_from[one]).same
         ]  # fmt: skip
         if moved:
             return Step("rebuild", f"{', '.join(moved)} changed")
         return Step("skip", "nothing changed")
 
-    def _appended(self, table: str, made_from: Mapping[str, int]) -> frozenset[str]:
+    def _appended(
+        self, table: str, made_from: Mapping[str, tuple[int, datetime]]
+    ) -> frozenset[str]:
         """Batches that were appended to an input, or will be; none where it is another change."""
         if table not in made_from:
             return frozenset()
-        change, step = self.logs[table].change_since(made_from[table]), self.steps.get(table)
+        change, step = self.logs[table].change_since(*made_from[table]), self.steps.get(table)
         batches = change.batches
         if step and step.is_needed:
             batches |= step.pending or frozenset()
@@ -221,12 +226,14 @@ def refuse_foreign(log: Log) -> Status:
     if status.name == "foreign":
         found = next(commit for commit in log.commits if commit.version == status.version)
         who = f" by {found.user}" if found.user else ""
-        again = "run with --params full_refresh=true to make it again"
+        again = ", or run with --params full_refresh=true to make it again"
         if log.table.startswith("bronze."):
-            again = f"`kedro lakehouse adopt {log.table} --why TEXT` to accept what is there"
+            again = f", or `kedro lakehouse adopt {log.table} --why TEXT` to accept what is there"
+        elif log.table.startswith("ops."):
+            again = ""
         raise TableError(
             f"{log.table}: expected changes by this pipeline only, found {found.operation}{who} at"
             f" {found.timestamp:%Y-%m-%d %H:%M:%S} UTC, version {found.version}. Nothing was"
-            f" written. Restore the table to version {found.version - 1}, or {again}."
+            f" written. Restore the table to version {found.version - 1}{again}."
         )
     return status

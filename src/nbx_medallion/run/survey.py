@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,11 @@ class Lakehouse:
         self.run: RunTables | None = None
         self.restored: dict[str, int] = {}
         self._lines: dict[str, list[Record]] = {}
-        runs = self.rows(RUNS, ["run_id", "started_at", "plan"])
+        runs = self.rows(RUNS, ["run_id", "started_at", "seconds", "plan"])
         for run in sorted(runs, key=lambda run: (run["started_at"], run["run_id"])):
+            ended = run["started_at"] + timedelta(seconds=run["seconds"])
             for table, line in json.loads(run["plan"] or "{}").items():
-                record = Record(line["version"], line["made_by"], line["inputs"])
+                record = Record(line["version"], line["made_by"], line["inputs"], at=ended)
                 self._lines.setdefault(table, []).append(record)
 
     def table(self, table: str) -> DeltaTableDataset:
@@ -231,7 +232,7 @@ def take_survey(
     checks.check_contracts(declared, inputs)
     lakehouse.log(EVENTS, is_kept=True)  # it is put back by a run of any layer
     sources = [source for source in declared.sources if source.raw in inputs]
-    kept = {source.raw for source in sources}
+    kept = {source.raw for source in declared.sources}
     logs = {name: lakehouse.log(name, one, name in kept) for name, one in datasets.items()}
     written = [model for model in declared.models if model.table in inputs]
     registered = lakehouse.rows(REGISTRY, ["table_name", "definition"]) if written else []

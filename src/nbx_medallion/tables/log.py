@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
+_EVER = datetime.max.replace(tzinfo=UTC)
 # How operations begin that leave the rows as they are, as Delta on Spark, delta-rs and Sail name
 # them. Whatever else there is counts as a change of data.
 _MAINTENANCE = (
@@ -60,12 +61,14 @@ class Record:
         definition: Hash of what defines the content; None for bronze, which nothing can remake.
         inputs: Version of each input, by ``<schema>.<table>``.
         anew: Whether a rebuild wrote it.
+        at: When that was so: a commit of such a version that is later is of a table made anew.
     """
 
     version: int
     definition: str | None
     inputs: Mapping[str, int]
     anew: bool = False
+    at: datetime = _EVER
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,16 @@ class Log:
     def last_record(self) -> Record | None:
         """The newest of: our last commit's, and the last line of `ops.runs`, which goes first."""
         records = [_record(commit) for commit in self.own()]
-        records += [line for line in self.lines if line.version <= self.head]
+        records += [
+            line
+            for line in self.lines
+            if line.version <= self.head and not self.is_later(line.version, line.at)
+        ]
         return max(reversed(records), key=lambda record: record.version, default=None)
+
+    def is_later(self, version: int, at: datetime) -> bool:
+        """True if a version was committed after a time."""
+        return any(one.version == version and one.timestamp > at for one in self.commits)
 
     def status(self) -> Status:
         """How the table is beside what this project last left."""
@@ -157,13 +168,13 @@ class Log:
                 return Status("foreign", version)
         return Status("unknown")
 
-    def change_since(self, version: int) -> Change:
-        """What happened to the table since a version."""
+    def change_since(self, version: int, at: datetime = _EVER) -> Change:
+        """What happened to the table since a version that it had at a time."""
         batches, appended, same = set[str](), True, True
-        for at, commit in self.history():
-            if at == version:
+        for number, commit in self.history():
+            if number == version and not self.is_later(version, at):
                 return Change(appended, frozenset(batches), same)
-            if commit is None or at < version:
+            if commit is None or number <= version:
                 break
             if commit.metadata:
                 batches.update(commit.metadata.get("batches", [commit.metadata["run_id"]]))
@@ -191,4 +202,4 @@ class Log:
 def _record(commit: Commit) -> Record:
     made = commit.metadata
     inputs = {name: one["version"] for name, one in made["inputs"].items()}
-    return Record(commit.version, made["made_by"], inputs, made["anew"])
+    return Record(commit.version, made["made_by"], inputs, made["anew"], commit.timestamp)
