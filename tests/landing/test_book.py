@@ -133,10 +133,10 @@ def test_what_cannot_be_retracted(tmp_path: Path) -> None:
     )
     found = f"found '', {place!r} ('' is a file that another took the place of)."
     assert error("day/sales.csv") == (
-        f"day/sales.csv: expected one file; {found} Say which by its location."
+        f"day/sales.csv: expected one file; {found} Say which with --location."
     )
     assert error("day/sales.csv", "/in/a.csv") == (
-        f"day/sales.csv: expected a file at '/in/a.csv'; {found} Say which by its location."
+        f"day/sales.csv: expected a file at '/in/a.csv'; {found} Say which with --location."
     )
     assert [event.batch_id for event in desk.retract("day/sales.csv", "")] == ["001"]
     assert [event.batch_id for event in desk.retract("day/sales.csv")] == ["002"]
