@@ -110,7 +110,8 @@ def _lacked(
     contract: "Contract", file: LandingFile, delivered: Collection[str]
 ) -> tuple[tuple[str, ...], ...]:
     """What a file lacks: of the key, required, and what other files have; empty for nothing."""
-    names, kinds = file.header.columns, ([], [], [])  # type: ignore[var-annotated]
+    names = file.header.columns
+    kinds: tuple[list[str], list[str], list[str]] = ([], [], [])
     if names is None or not file.records:
         return ()
     for column in contract.columns:

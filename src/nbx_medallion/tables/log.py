@@ -140,16 +140,13 @@ class Log:
     def last_record(self) -> Record | None:
         """The newest of: our last commit's, and the last line of `ops.runs`, which goes first."""
         records = [_record(commit) for commit in self.own()]
+        made_at = {commit.version: commit.timestamp for commit in self.commits}
         records += [
             line
             for line in self.lines
-            if line.version <= self.head and not self.is_later(line.version, line.at)
+            if line.version <= self.head and made_at.get(line.version, line.at) <= line.at
         ]
         return max(reversed(records), key=lambda record: record.version, default=None)
-
-    def is_later(self, version: int, at: datetime) -> bool:
-        """True if a version was committed after a time."""
-        return any(one.version == version and one.timestamp > at for one in self.commits)
 
     def status(self) -> Status:
         """How the table is beside what this project last left."""
@@ -172,7 +169,7 @@ class Log:
         """What happened to the table since a version that it had at a time."""
         batches, appended, same = set[str](), True, True
         for number, commit in self.history():
-            if number == version and not self.is_later(version, at):
+            if number == version and not (commit and commit.timestamp > at):
                 return Change(appended, frozenset(batches), same)
             if commit is None or number <= version:
                 break
